@@ -1,0 +1,242 @@
+"""The schema of `params.yaml`: one section a stage, every key typed, bounded and known.
+
+A key that is unknown, misspelt or out of range is an InputError that names it, its value and the nearest valid one.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, get_args
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from porcupine.errors import InputError, nearest
+
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+Fraction = Annotated[float, Field(gt=0, lt=1)]
+PositiveInt = Annotated[int, Field(ge=1)]
+PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+CorpusName = Literal["voices", "folder", "vectors", "librispeech", "common_voice", "crema_d", "ravdess"]
+EncoderName = Literal["ecapa", "ge2e", "speechbrain"]
+Method = Literal["vq", "sfvq"]
+Mode = Literal["faithful", "exact"]
+Encoding = Literal["nearest", "interval"]
+
+
+class Section(BaseModel):
+    """A section of `params.yaml`: immutable, no unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Compute(Section):
+    """Where the work runs."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    workers: Annotated[int, Field(ge=0)] = 0
+
+
+class Voices(Section):
+    """Size of the embedded synthetic corpus."""
+
+    speakers: Annotated[int, Field(ge=2)] = 6000
+    utterances: PositiveInt = 4
+    seed: Seed = 0
+
+
+class Corpus(Section):
+    """Which recordings, and where they are."""
+
+    name: CorpusName = "voices"
+    path: Path = Path("data/own")
+    mirror: str | None = None
+    subsets: tuple[str, ...] = ()
+    voices: Voices = Voices()
+
+    @property
+    def has_audio(self) -> bool:
+        """Whether the corpus holds recordings; ready-made vectors enter the pipeline at the codebooks."""
+        return self.name != "vectors"
+
+
+class Manifest(Section):
+    """Which clips are kept, and who is in which split."""
+
+    min_seconds: Annotated[float, Field(ge=0)] = 2.0
+    max_seconds: PositiveFloat = 60.0
+    silence_dbfs: Annotated[float, Field(le=0)] = -60.0
+    encoder_fraction: Fraction = 0.15
+    test_fraction: Fraction = 0.25
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Manifest:
+        if self.min_seconds > self.max_seconds:
+            raise ValueError(f"min_seconds={self.min_seconds} should be <= max_seconds={self.max_seconds}")
+        return self
+
+
+class Features(Section):
+    """Log-mel spectrogram."""
+
+    bands: PositiveInt = 80
+    window_seconds: PositiveFloat = 0.025
+    hop_seconds: PositiveFloat = 0.010
+
+
+class Encoder(Section):
+    """Which speaker encoder, and how it is trained where it is trained here."""
+
+    name: EncoderName = "ecapa"
+    source: str = "speechbrain/spkrec-ecapa-voxceleb"
+    channels: Annotated[int, Field(ge=8, multiple_of=8)] = 64
+    dimension: PositiveInt = 192
+    epochs: PositiveInt = 10
+    batch_size: Annotated[int, Field(ge=2)] = 64
+    crop_seconds: PositiveFloat = 2.0
+    learning_rate: PositiveFloat = 0.002
+    margin: Annotated[float, Field(ge=0, lt=1.5)] = 0.2
+    scale: PositiveFloat = 30.0
+    validation_fraction: Fraction = 0.1
+    seed: Seed = 0
+
+    @property
+    def trained_here(self) -> bool:
+        """Whether the encoder needs speakers of the corpus to train on."""
+        return self.name == "ecapa"
+
+
+class Embeddings(Section):
+    """What one sample is."""
+
+    unit: Literal["speaker", "utterance"] = "speaker"
+    max_clips: PositiveInt = 100
+    seed: Seed = 0
+
+
+class VQ(Section):
+    """Replacement of codewords that plain VQ hardly uses."""
+
+    replace_every: PositiveInt = 100
+    replace_below: Annotated[float, Field(ge=0, le=1)] = 0.01
+    replace_until: Annotated[float, Field(ge=0, le=1)] = 0.8
+
+
+class Codebooks(Section):
+    """Training of the codebooks."""
+
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("vq", "sfvq")
+    bits: Annotated[tuple[Annotated[int, Field(ge=2, le=16)], ...], Field(min_length=1)] = (4, 5, 6, 7, 8)
+    repeats: PositiveInt = 5
+    epochs: PositiveInt = 100
+    batch_size: PositiveInt = 64
+    learning_rate: PositiveFloat = 0.01
+    halve_at: tuple[Fraction, ...] = (0.6, 0.8)
+    vq: VQ = VQ()
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _distinct(self) -> Codebooks:
+        for key in ("methods", "bits"):
+            values = getattr(self, key)
+            if len(set(values)) < len(values):
+                raise ValueError(f"{key}={list(values)} names something twice")
+        return self
+
+
+class Resample(Section):
+    """Occurrence normalisation."""
+
+    modes: Annotated[tuple[Mode, ...], Field(min_length=1)] = ("faithful", "exact")
+    seed: Seed = 0
+
+
+class Codes(Section):
+    """How vectors become codes."""
+
+    encodings: Annotated[tuple[Encoding, ...], Field(min_length=1)] = ("nearest", "interval")
+
+
+class Attack(Section):
+    """The attacker's knowledge."""
+
+    enrolment: PositiveInt = 2
+    bootstrap: PositiveInt = 200
+    seed: Seed = 0
+
+
+class Metrics(Section):
+    """Occupancy metrics and their floors."""
+
+    simulations: Annotated[int, Field(ge=100)] = 1000
+    bootstrap: PositiveInt = 200
+    seed: Seed = 0
+
+
+class Figures(Section):
+    """Looks."""
+
+    dpi: Annotated[int, Field(ge=30, le=1200)] = 120
+    seed: Seed = 0
+
+
+class Params(Section):
+    """All of `params.yaml`."""
+
+    compute: Compute = Compute()
+    corpus: Corpus = Corpus()
+    manifest: Manifest = Manifest()
+    features: Features = Features()
+    encoder: Encoder = Encoder()
+    embeddings: Embeddings = Embeddings()
+    codebooks: Codebooks = Codebooks()
+    resample: Resample = Resample()
+    codes: Codes = Codes()
+    attack: Attack = Attack()
+    metrics: Metrics = Metrics()
+    figures: Figures = Figures()
+
+
+def load(path: str | Path = "params.yaml") -> Params:
+    """Read and check a params file.
+
+    Raises InputError with one line for each thing wrong: the key, its value, what it must be.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise InputError(f"{path}: not a readable YAML file ({error})") from error
+    return check({} if content is None else content, name=str(path))
+
+
+def check(content: Any, *, name: str = "params") -> Params:
+    """Validate a mapping of sections. Raises InputError as `load` does."""
+    try:
+        return Params.model_validate(content)
+    except ValidationError as error:
+        lines = [_explain(fault, content) for fault in error.errors()]
+        raise InputError("\n".join(f"{name}: {line}" for line in lines)) from error
+
+
+def _explain(fault: Any, content: Any) -> str:
+    location = fault["loc"]
+    key = ".".join(str(part) for part in location)
+    if fault["type"] == "extra_forbidden":
+        fields = _fields(location[:-1])
+        return f"{key}={fault['input']!r} is not a known key{nearest(str(location[-1]), fields)}"
+    if fault["type"] == "literal_error":
+        valid = fault["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
+        return f"{key}={fault['input']!r} is not known{nearest(str(fault['input']), valid)}"
+    message = fault["msg"].removeprefix("Value error, ")
+    value = "" if fault["type"] == "value_error" else f"={fault['input']!r}"
+    return f"{key}{value}: {message[0].lower()}{message[1:]}"
+
+
+def _fields(location: tuple[Any, ...]) -> list[str]:
+    model: type[BaseModel] = Params
+    for part in location:
+        annotation = model.model_fields[part].annotation
+        model = next((a for a in get_args(annotation) if isinstance(a, type)), annotation)  # type: ignore[assignment]
+    return list(model.model_fields)
