@@ -1,0 +1,1 @@
+"""Recordings on disk (or made here) to one utterance table; `registry` names them all."""
