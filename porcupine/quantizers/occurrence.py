@@ -1,0 +1,68 @@
+"""Occurrence normalisation: make every codeword equally likely.
+
+A codeword used by one speaker in a thousand says more about them than one used by half. On a curve, cutting it where
+equal shares of the samples fall gives codes that all disclose the same.
+
+    resample_curve        each codeword the mean of N/K consecutive samples along the curve
+    interval_thresholds   where along the curve one code ends and the next begins
+    interval_codes        position along the curve -> code
+
+Vali & Bäckström, "Privacy PORCUPINE", Interspeech 2024, section 3. Encoding by the nearest resampled codeword, as
+published, does not keep the equal shares that the cut had; encoding by interval does.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from porcupine.errors import InputError
+
+
+def resample_curve(rank: np.ndarray, projected: np.ndarray, n_codewords: int) -> np.ndarray:
+    """Make each codeword the mean of N/K consecutive samples along the curve; boundary samples are shared by weight.
+
+    rank : [N], rises along the curve; samples of equal rank keep their order (pass segments for the paper's
+        result, which does not sort within one, and `Projection.rank` for the exact one).
+    projected : float [N, D], the samples projected on the curve, in embedding units.
+    n_codewords : int, K, 1 <= K <= N.
+    Returns float32 [K, D], ordered along the curve.
+    Raises InputError where K is outside 1 … N.
+    """
+    rank = _check(rank, n_codewords)
+    if projected.ndim != 2 or len(projected) != len(rank):
+        raise InputError(f"projected has shape {projected.shape}, should be [N={len(rank)}, D]")
+    walked = np.zeros((len(rank) + 1, projected.shape[1]))
+    np.cumsum(projected[np.argsort(rank, kind="stable")], axis=0, dtype=np.float64, out=walked[1:])
+    cuts = np.arange(n_codewords + 1) * (len(rank) / n_codewords)
+    cuts[-1] = len(rank)
+    below = np.minimum(np.floor(cuts).astype(np.int64), len(rank) - 1)
+    at_cuts = walked[below] + (cuts - below)[:, None] * (walked[below + 1] - walked[below])
+    return (np.diff(at_cuts, axis=0) * (n_codewords / len(rank))).astype(np.float32)
+
+
+def interval_thresholds(rank: np.ndarray, n_codewords: int) -> np.ndarray:
+    """Cut the curve at order statistics of ``rank``, so that each interval holds N/K samples, give or take one.
+
+    rank : float [N]. Returns float64 [K-1], not falling: code j starts at threshold j-1, which is the rank of a sample.
+    Raises InputError where K is outside 1 … N.
+    """
+    rank = _check(rank, n_codewords)
+    first = np.rint(np.arange(1, n_codewords) * (len(rank) / n_codewords)).astype(np.int64)
+    return np.sort(rank)[first]
+
+
+def interval_codes(rank: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
+    """Code of each rank: how many thresholds it has reached. float [N], float [K-1] -> int32 [N]."""
+    return np.searchsorted(thresholds, rank, side="right").astype(np.int32)
+
+
+def _check(rank: np.ndarray, n_codewords: int) -> np.ndarray:
+    rank = np.asarray(rank)
+    if rank.ndim != 1 or np.isnan(rank).any():
+        raise InputError(f"rank has shape {rank.shape}, should be [N] without NaN")
+    if not 1 <= n_codewords <= len(rank):
+        raise InputError(
+            f"n_codewords={n_codewords}, must be between 1 and N={len(rank)} samples: "
+            "train on more speakers or ask for fewer bits"
+        )
+    return rank
