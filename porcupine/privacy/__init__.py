@@ -1,0 +1,1 @@
+"""What codes and embeddings disclose: occupancy, disclosure in bits, verification, identification."""
