@@ -1,0 +1,125 @@
+"""Tables for people: the headline of a run, and its results as Markdown.
+
+headline          the figures to compare two runs by, for `dvc metrics diff`
+occupancy_table   a metric at each bitrate beside its floors
+attack_table      identification and verification rates at each bitrate
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pandas as pd
+
+
+def headline(metrics: pd.DataFrame, attack: pd.DataFrame, *, n_train: int, n_test: int) -> dict[str, Any]:
+    """Name the figures to compare two runs by: those of each variant at the highest bitrate.
+
+    metrics, attack : the tables of the stages of that name. Infinite values are None, with a reason beside them.
+    """
+    bits = int(metrics["bits"].max())
+    record: dict[str, Any] = {"bits": bits, "n_train": n_train, "n_test": n_test}
+    raw = attack[attack["variant"] == "raw"].set_index("figure")["value"]
+    if len(raw):
+        record["raw"] = {name: round(float(raw[name]), 6) for name in ("top1", "eer")}
+    for variant in metrics["variant"].unique():
+        rows = metrics[(metrics["variant"] == variant) & (metrics["bits"] == bits)].set_index("metric")
+        entry: dict[str, Any] = {}
+        for name in ("worst_case_bits", "cv_over_limit"):
+            n_infinite = int(rows.loc[name, "n_infinite"])
+            entry[name] = None if n_infinite else round(float(rows.loc[name, "mean"]), 6)
+            if n_infinite:
+                entry[f"{name}_reason"] = f"infinite: some codes are empty in {n_infinite} repeats"
+        attacked = attack[(attack["variant"] == variant) & (attack["bits"] == bits)].set_index("figure")["value"]
+        entry |= {name: round(float(attacked[name]), 6) for name in ("top1", "eer") if name in attacked}
+        record[variant] = entry
+    return record
+
+
+def occupancy_table(metrics: pd.DataFrame, metric: str, *, digits: int = 3) -> str:
+    """One metric as Markdown: a row for each variant with mean [95 % of repeats] ± standard error, and the floors."""
+    rows = metrics[metrics["metric"] == metric]
+    bits = sorted(rows["bits"].unique())
+    lines = ["| | " + " | ".join(f"{b} bits" for b in bits) + " |", "|---" * (len(bits) + 1) + "|"]
+    for variant in rows["variant"].unique():
+        cells = [_cell(rows, variant, b, digits) for b in bits]
+        lines.append(f"| {variant} | " + " | ".join(cells) + " |")
+    if rows["floor_mean"].notna().any():
+        for prefix, label in (
+            ("floor", "floor, uniform codes"),
+            ("calibrated", "floor, calibrated on the training set"),
+        ):
+            cells = [_floor_cell(rows[rows["bits"] == b], prefix, digits) for b in bits]
+            lines.append(f"| *{label}* | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(rows: pd.DataFrame, variant: str, bits: int, digits: int) -> str:
+    row = rows[(rows["variant"] == variant) & (rows["bits"] == bits)].iloc[0]
+    if math.isnan(row["mean"]):
+        return "∞"
+    text = f"{_number(row['mean'], digits)} [{_number(row['low'], digits)}, {_number(row['high'], digits)}]"
+    if not math.isnan(row.get("standard_error", math.nan)):
+        text += f" ± {_number(row['standard_error'], digits)}"
+    return text + (f" (∞ in {int(row['n_infinite'])})" if row["n_infinite"] else "")
+
+
+def _floor_cell(rows: pd.DataFrame, prefix: str, digits: int) -> str:
+    # With clustered samples each variant has its own floor; the widest is shown.
+    mean, low, high = rows[f"{prefix}_mean"].mean(), rows[f"{prefix}_low"].min(), rows[f"{prefix}_high"].max()
+    infinite = rows[f"{prefix}_infinite"].max()
+    if math.isnan(mean):
+        return "∞"
+    text = f"{_number(mean, digits)} [{_number(low, digits)}, {_number(high, digits)}]"
+    return text + (f" (∞ in {100 * infinite:.3g} %)" if infinite else "")
+
+
+def attack_table(attack: pd.DataFrame) -> str:
+    """Rates as Markdown, in percent with 95 % intervals; a row for each system, chance last."""
+    names = {"top1": "top-1 %", "top5": "top-5 %", "eer": "EER %"}
+    lines = ["| codes | bits | " + " | ".join(names.values()) + " |", "|---|---|---|---|---|"]
+    for (variant, bits), rows in attack.groupby(["variant", "bits"], sort=False):
+        percent = 100 * rows.set_index("figure").loc[list(names), ["value", "low", "high"]]
+        cells = [f"{value:.1f} [{low:.1f}, {high:.1f}]" for value, low, high in percent.to_numpy()]
+        lines.append(f"| {variant} | {bits or '–'} | " + " | ".join(cells) + " |")
+    chance = attack.drop_duplicates("figure").set_index("figure")["chance"]
+    lines.append("| *chance* | | " + " | ".join(f"{100 * chance[f]:.3g}" for f in names) + " |")
+    return "\n".join(lines)
+
+
+def _number(value: float, digits: int) -> str:
+    return f"{value:.{digits}g}"
+
+
+SECTIONS = {
+    "worst_case_bits": "Worst-case disclosure, bits (−log2 of the share of the rarest code; ∞: some code is empty)",
+    "worst_case_plus_one_bits": "Worst-case disclosure as published, bits (with +1, which hides empty codes)",
+    "average_bits": "Average disclosure, bits",
+    "kl_bits": "KL divergence of the counts from the binomial, bits",
+    "std": "Std of the counts, samples",
+    "cv_over_limit": "Spread of the cell probabilities over the sampling limit (1: as even as the training set allows)",
+    "n_empty": "Empty codes",
+    "mse": "Distortion, mean squared error a dimension, squared embedding units",
+}
+
+
+def summary(metrics: pd.DataFrame, attack: pd.DataFrame, *, corpus: str, n_test: int) -> str:
+    """All results of a run as one Markdown page."""
+    parts = [
+        f"# Results on `{corpus}`, {n_test} test samples",
+        "Each cell: mean over the repeats [their 2.5 and 97.5 % quantiles] ± standard error of one repeat, by "
+        "resampling the test speakers. Floors: what perfectly uniform codes give in a sample of this size, mean "
+        "[95 % band]. *∞ in*: so many repeats, or draws of a floor, are infinite and left out of the mean.",
+    ]
+    parts += [f"## {title}\n\n{occupancy_table(metrics, metric)}" for metric, title in SECTIONS.items()]
+    if len(attack):
+        speakers, probes = attack["n_speakers"].iloc[0], attack["n_probes"].iloc[0]
+        parts.append(
+            f"## Who is it? Attacker with raw enrolment of all {speakers} test speakers, {probes} other utterances\n\n"
+            "95 % intervals over resampled speakers and repeats. `raw` is the embedding before quantisation.\n\n"
+            + attack_table(attack)
+        )
+    else:
+        parts.append("## Who is it?\n\nNo attack: these vectors carry no speaker labels.")
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,155 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from porcupine import report
+from porcupine.privacy import attackers, summary
+
+VARIANTS = ("vq", "sfvq-exact-interval")
+ATTACK_COLUMNS = ["variant", "bits", "figure", "value", "low", "high", "chance", "n_speakers", "n_probes"]
+EMPTY_ATTACK = pd.DataFrame(columns=ATTACK_COLUMNS)
+
+
+def metrics_table(bits=(3, 4), n_test=400, repeats=3):
+    """What the metrics stage writes; the highest code of plain VQ is empty at the highest bitrate in one repeat."""
+    rng = np.random.default_rng(0)
+    tables = []
+    for variant in VARIANTS:
+        for b in bits:
+            codes = rng.integers(0, 2**b, (repeats, n_test))
+            if variant == "vq" and b == max(bits):
+                codes[1] = np.minimum(codes[1], 2**b - 2)
+            rows = summary.occupancy_table(codes, 2**b, n_train=1000, simulations=100, bootstrap=10, rng=rng)
+            mse = {"metric": "mse", "unit": "", "mean": 0.25, "low": 0.2, "high": 0.3, "n_infinite": 0}
+            tables.append(pd.concat([rows, pd.DataFrame([mse])]).assign(variant=variant, bits=b))
+    return pd.concat(tables, ignore_index=True)
+
+
+def attack_table(bits=(3, 4)):
+    rng = np.random.default_rng(1)
+    target = np.repeat(np.arange(50), 3)
+    scores = rng.uniform(-0.5, 0.5, (150, 50))
+    scores[np.arange(150), target] += 0.4
+    tallied = attackers.tally(scores, target)
+    rates = attackers.attack_table([tallied], attackers.bootstrap_weights(tallied, 20, rng))
+    cells = [("raw", 0), *((variant, b) for variant in VARIANTS for b in bits)]
+    return pd.concat([rates.assign(variant=v, bits=b) for v, b in cells], ignore_index=True)[ATTACK_COLUMNS]
+
+
+def value(table, metric, variant="vq", bits=4, column="mean"):
+    return table.set_index(["metric", "variant", "bits"]).loc[(metric, variant, bits), column]
+
+
+def test_the_headline_is_that_of_the_highest_bitrate():
+    metrics, attack = metrics_table(), attack_table()
+    record = report.headline(metrics, attack, n_train=1000, n_test=400)
+    assert list(record) == ["bits", "n_train", "n_test", "raw", *VARIANTS]
+    assert (record["bits"], record["n_train"], record["n_test"]) == (4, 1000, 400)
+    entry = record["sfvq-exact-interval"]
+    assert list(entry) == ["worst_case_bits", "cv_over_limit", "top1", "eer"]
+    for name in ("worst_case_bits", "cv_over_limit"):
+        assert entry[name] == pytest.approx(value(metrics, name, "sfvq-exact-interval"), abs=1e-6)
+    assert record["raw"]["top1"] == pytest.approx(attack["value"].iloc[0], abs=1e-6)
+
+
+def test_an_infinite_headline_is_null_with_a_reason():
+    record = report.headline(metrics_table(), attack_table(), n_train=1000, n_test=400)
+    assert record["vq"]["worst_case_bits"] is None
+    assert record["vq"]["worst_case_bits_reason"] == "infinite: some codes are empty in 1 repeats"
+    assert "cv_over_limit_reason" not in record["vq"]
+    json.dumps(record, allow_nan=False)
+
+
+def test_the_headline_of_vectors_without_labels_has_no_attack():
+    record = report.headline(metrics_table(), EMPTY_ATTACK, n_train=1000, n_test=400)
+    assert "raw" not in record
+    assert list(record["sfvq-exact-interval"]) == ["worst_case_bits", "cv_over_limit"]
+
+
+def test_a_cell_is_mean_quantiles_and_error():
+    metrics = metrics_table()
+    columns = ("mean", "low", "high", "standard_error")
+    mean, low, high, error = (f"{value(metrics, 'std', column=column):.3g}" for column in columns)
+    lines = report.occupancy_table(metrics, "std").splitlines()
+    assert lines[0] == "| | 3 bits | 4 bits |"
+    assert lines[1] == "|---|---|---|"
+    assert lines[2].startswith("| vq | ") and lines[2].endswith(f" | {mean} [{low}, {high}] ± {error} |")
+    assert lines[3].startswith("| sfvq-exact-interval | ")
+    assert len(lines) == 6
+
+
+def test_floors_close_the_table():
+    metrics = metrics_table()
+    lines = report.occupancy_table(metrics, "kl_bits", digits=2).splitlines()
+    for line, label, prefix in (
+        (lines[-2], "floor, uniform codes", "floor"),
+        (lines[-1], "floor, calibrated on the training set", "calibrated"),
+    ):
+        rows = metrics[(metrics["metric"] == "kl_bits") & (metrics["bits"] == 4)]
+        mean, low, high = rows[f"{prefix}_mean"].mean(), rows[f"{prefix}_low"].min(), rows[f"{prefix}_high"].max()
+        assert line.startswith(f"| *{label}* | ")
+        assert line.endswith(f" | {mean:.2g} [{low:.2g}, {high:.2g}] |")
+
+
+def test_a_metric_without_floors_has_none():
+    lines = report.occupancy_table(metrics_table(), "mse").splitlines()
+    assert lines[2:] == [f"| {variant} | 0.25 [0.2, 0.3] | 0.25 [0.2, 0.3] |" for variant in VARIANTS]
+
+
+def test_empty_codes_show_as_infinite():
+    metrics = metrics_table()
+    assert report.occupancy_table(metrics, "worst_case_bits").splitlines()[2].endswith(" (∞ in 1) |")
+    all_infinite = metrics.assign(n_infinite=3, mean=np.nan, low=np.nan, high=np.nan)
+    assert report.occupancy_table(all_infinite, "worst_case_bits").splitlines()[2] == "| vq | ∞ | ∞ |"
+
+
+def test_floors_with_empty_codes_show_how_often():
+    metrics = metrics_table().assign(floor_infinite=0.25, calibrated_infinite=1.0, calibrated_mean=np.nan)
+    *_, floor, calibrated = report.occupancy_table(metrics, "worst_case_bits").splitlines()
+    assert floor.count(" (∞ in 25 %)") == 2
+    assert calibrated.endswith("| ∞ | ∞ |")
+    nearly = report.occupancy_table(metrics.assign(floor_infinite=0.998), "worst_case_bits")
+    assert nearly.count(" (∞ in 99.8 %)") == 2
+
+
+def test_the_attack_in_percent():
+    attack = attack_table()
+    by_figure = attack[attack["variant"] == "raw"].set_index("figure")
+    lines = report.attack_table(attack).splitlines()
+    assert lines[0] == "| codes | bits | top-1 % | top-5 % | EER % |"
+    assert len(lines) == 2 + 1 + 4 + 1
+    row = by_figure.loc["top1"]
+    top1 = f"{100 * row['value']:.1f} [{100 * row['low']:.1f}, {100 * row['high']:.1f}]"
+    assert lines[2].startswith(f"| raw | – | {top1} | ")
+    assert lines[3].startswith("| vq | 3 | ") and lines[6].startswith("| sfvq-exact-interval | 4 | ")
+    assert lines[-1] == "| *chance* | | 2 | 10 | 50 |"
+    certain = attack.assign(chance=attack["chance"].replace(0.1, 1.0))
+    assert report.attack_table(certain).splitlines()[-1] == "| *chance* | | 2 | 100 | 50 |"
+
+
+def test_the_summary_holds_everything():
+    metrics, attack = metrics_table(), attack_table()
+    page = report.summary(metrics, attack, corpus="voices", n_test=400)
+    assert page.startswith("# Results on `voices`, 400 test samples\n\n")
+    for metric, title in report.SECTIONS.items():
+        assert f"## {title}\n\n{report.occupancy_table(metrics, metric)}\n" in page
+    assert "all 50 test speakers, 150 other utterances" in page
+    assert page.endswith(report.attack_table(attack) + "\n")
+    assert "nan" not in page
+
+
+def test_without_an_attack_the_summary_says_why():
+    page = report.summary(metrics_table(), EMPTY_ATTACK, corpus="vectors", n_test=400)
+    assert page.endswith("## Who is it?\n\nNo attack: these vectors carry no speaker labels.\n")
+
+
+def test_tables_survive_storage(tmp_path):
+    for name, table in (("metrics", metrics_table()), ("attack", attack_table()), ("empty", EMPTY_ATTACK)):
+        table.to_csv(tmp_path / f"{name}.csv", index=False)
+    metrics, attack, empty = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("metrics", "attack", "empty"))
+    assert report.summary(metrics, attack, corpus="voices", n_test=400) == report.summary(
+        metrics_table(), attack_table(), corpus="voices", n_test=400
+    )
+    assert report.headline(metrics, empty, n_train=9, n_test=9)["vq"]["worst_case_bits"] is None
