@@ -1,0 +1,108 @@
+"""Draw the paper's figures, the training and attack curves, and write the summary."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from porcupine import figures as library
+from porcupine import report, storage
+from porcupine.params import Params
+from porcupine.privacy.occupancy import count_codes
+from porcupine.published import published_values
+from porcupine.quantizers import variants
+from porcupine.quantizers.base import Training
+from porcupine.quantizers.sfvq import train_sfvq
+from porcupine.quantizers.vq import train_vq
+from porcupine.randomness import generator
+from stages.common import run
+from stages.grid import variant_names
+
+EXAMPLE_BITS = 5
+PLOTS = ("kl_bits", "worst_case_plus_one_bits", "average_bits", "std", "cv_over_limit", "mse")
+
+
+def main(
+    params: Params,
+    codes: Path,
+    metrics: Path,
+    attack: Path,
+    curves: Path,
+    figures: Path,
+    plots: Path,
+    summary: Path,
+) -> None:
+    """Write PNG and SVG figures, the CSVs that `dvc plots` shows, and a Markdown summary."""
+    table, attacked = storage.load_table(metrics), storage.load_table(attack)
+    counts = _counts(params, codes)
+    n_test = int(next(iter(counts.values())).sum())
+    drawn = {
+        "example": library.example_2d(**_example(params.figures.seed)),
+        "histograms": library.histograms(counts, n_test),
+        "metrics": library.metrics_by_bitrate(table, published_values(), n_test=n_test),
+        "overview": library.overview(_first_and_most_even(counts), table, n_test),
+    }
+    if (curves / "plots").is_dir():
+        drawn["encoder"] = library.encoder_curves(_history(curves))
+    if len(attacked):
+        drawn["attack"] = library.attack(attacked)
+    with storage.replacing(figures) as folder:
+        folder.mkdir()
+        for name, figure in drawn.items():
+            library.save(figure, folder / name, dpi=params.figures.dpi)
+    with storage.replacing(plots) as folder:
+        folder.mkdir()
+        for metric in PLOTS:
+            storage.save_table(folder / f"{metric}.csv", _wide(table[table["metric"] == metric], "mean"))
+        for figure in attacked["figure"].unique():
+            rates = attacked[(attacked["figure"] == figure) & (attacked["variant"] != "raw")]
+            storage.save_table(folder / f"{figure}.csv", _wide(rates, "value"))
+    with storage.replacing(summary) as file:
+        file.write_text(report.summary(table, attacked, corpus=params.corpus.name, n_test=n_test), encoding="utf-8")
+
+
+def _counts(params: Params, codes: Path) -> dict[str, np.ndarray]:
+    """Histograms of the first repeat, at the middle bitrate."""
+    bits = sorted(params.codebooks.bits)[len(params.codebooks.bits) // 2]
+    first = {name: storage.load_arrays(codes / f"{name}.npz")[f"test_b{bits}"][0] for name in variant_names(params)}
+    return {name: count_codes(row, 2**bits) for name, row in first.items()}
+
+
+def _first_and_most_even(counts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    most_even = min(counts, key=lambda name: float(counts[name].std()))
+    return {name: counts[name] for name in dict.fromkeys((next(iter(counts)), most_even))}
+
+
+def _example(seed: int) -> dict[str, np.ndarray]:
+    """Two-dimensional Gaussian samples with what each quantiser makes of them."""
+    rng = generator(seed, "example")
+    samples = rng.standard_normal((4000, 2)).astype(np.float32)
+    training = Training(epochs=20)
+    curve = train_sfvq(samples, bits=[EXAMPLE_BITS], training=training, seed=seed)[EXAMPLE_BITS][0]
+    return {
+        "samples": samples,
+        "vq_codebook": train_vq(samples, bits=EXAMPLE_BITS, training=training, seed=seed)[0],
+        "curve": curve,
+        "resampled": variants.resample(samples, curve, "exact", rng).codebook,
+    }
+
+
+def _history(curves: Path) -> pd.DataFrame:
+    columns = []
+    for name in ("loss", "eer", "learning_rate"):
+        column = pd.read_csv(curves / "plots" / "metrics" / f"{name}.tsv", sep="\t")
+        columns.append(column.rename(columns={"step": "epoch"}).set_index("epoch"))
+    return pd.concat(columns, axis=1).reset_index()
+
+
+def _wide(rows: pd.DataFrame, value: str) -> pd.DataFrame:
+    """One column a variant, with the floor beside them where there is one."""
+    wide = rows.pivot(index="bits", columns="variant", values=value).reset_index()
+    if "floor_mean" in rows and rows["floor_mean"].notna().any():
+        wide["floor"] = rows.groupby("bits")["floor_mean"].mean().to_numpy()
+        wide["calibrated_floor"] = rows.groupby("bits")["calibrated_mean"].mean().to_numpy()
+    return wide
+
+
+if __name__ == "__main__":
+    run(main)
