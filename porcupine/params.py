@@ -42,7 +42,7 @@ class Voices(Section):
     """Size of the embedded synthetic corpus."""
 
     speakers: Annotated[int, Field(ge=2)] = 6000
-    utterances: PositiveInt = 4
+    utterances: PositiveInt = 3
     seed: Seed = 0
 
 
@@ -68,7 +68,7 @@ class Manifest(Section):
     max_seconds: PositiveFloat = 60.0
     silence_dbfs: Annotated[float, Field(le=0)] = -60.0
     encoder_fraction: Fraction = 0.15
-    test_fraction: Fraction = 0.25
+    test_fraction: Fraction = 0.4
     seed: Seed = 0
 
     @model_validator(mode="after")

@@ -26,7 +26,7 @@ def headline(metrics: pd.DataFrame, attack: pd.DataFrame, *, n_train: int, n_tes
     for variant in metrics["variant"].unique():
         rows = metrics[(metrics["variant"] == variant) & (metrics["bits"] == bits)].set_index("metric")
         entry: dict[str, Any] = {}
-        for name in ("worst_case_bits", "cv_over_limit"):
+        for name in ("worst_case_bits", "worst_case_plus_one_bits", "cv_over_limit"):
             n_infinite = int(rows.loc[name, "n_infinite"])
             entry[name] = None if n_infinite else round(float(rows.loc[name, "mean"]), 6)
             if n_infinite:

@@ -40,7 +40,8 @@ def test_by_hand():
     assert occupancy.std(counts) == pytest.approx(math.sqrt((4 + 0 + 1 + 1) / 4))
     assert occupancy.n_empty(counts) == 0
     # Mean of the squares 6/4, less the binomial 2·3/4 = 6/4, leaves no excess.
-    assert occupancy.excess_cv(counts) == 0
+    assert occupancy.excess_variance(counts) == pytest.approx(0)
+    assert occupancy.excess_variance(counts, design_effect=0) == pytest.approx(16 * 1.5 / 56)
 
 
 def test_the_divergence_by_hand():
@@ -146,7 +147,7 @@ def test_the_excess_of_uniform_codes_is_zero_on_average():
     values = excess_variance(np.random.default_rng(6).multinomial(50, np.full(16, 1 / 16), size=20_000))
     assert abs(values.mean()) < 4 * values.std() / math.sqrt(20_000)
     assert (values < 0).any()
-    assert occupancy.excess_cv(np.array([[3, 3, 3], [0, 0, 90]])) == pytest.approx([0, math.sqrt(2)])
+    assert excess_variance(np.array([[0, 0, 90]])) == pytest.approx(2)
 
 
 def test_the_sampling_limit_is_the_papers():

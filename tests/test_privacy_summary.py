@@ -127,8 +127,11 @@ def test_clustering_widens_floors_and_errors():
         for floor in ("floor_high", "calibrated_high"):
             assert clustered.loc[metric, floor] > alone.loc[metric, floor], (metric, floor)
     assert clustered.loc["average_bits", "standard_error"] > 1.3 * alone.loc["average_bits", "standard_error"]
-    # A quarter as many independent training samples: twice the limit.
-    assert clustered.loc["cv_over_limit", "mean"] == pytest.approx(alone.loc["cv_over_limit", "mean"] / 2, rel=0.1)
+    # These cells are exactly even: what looks uneven in independent samples is the clustering.
+    assert alone.loc["cv_over_limit", "mean"] > 2 and clustered.loc["cv_over_limit", "mean"] < 0.7
+    for rows in (alone, clustered):
+        assert rows.loc["cv_over_limit", "floor_mean"] < 0.4
+        assert rows.loc["cv_over_limit", "calibrated_mean"] == pytest.approx(1, abs=0.2)
 
 
 def test_the_calibrated_floor_of_clustered_samples_is_above_that_of_exact_cells():

@@ -8,7 +8,7 @@ With g(k) of M samples on code k of K, and everything in bits:
     average_bits         entropy of g / M
     sparseness           ||g||_2 / ||g||_1
     std                  sqrt(mean (g - M/K)^2)
-    excess_cv            relative spread of the cell probabilities, sampling noise removed
+    excess_variance      squared relative spread of the cell probabilities, sampling noise removed
 
 All take counts int [..., K] and return float [...]. Notation: Vali & Bäckström, "Privacy PORCUPINE", Interspeech 2024,
 section 3; `porcupine.privacy.floors` tells what perfectly uniform codes would give.
@@ -89,17 +89,16 @@ def std(counts: np.ndarray) -> np.ndarray:
     return np.sqrt(np.mean((counts - n_samples[..., None] / counts.shape[-1]) ** 2, axis=-1))
 
 
-def excess_variance(counts: np.ndarray) -> np.ndarray:
-    """Squared relative spread of the K cell probabilities, unbiased: binomial noise is subtracted, so it may be < 0."""
+def excess_variance(counts: np.ndarray, *, design_effect: float = 1.0) -> np.ndarray:
+    """Squared relative spread of the K cell probabilities: sampling noise is subtracted, so it may be below 0.
+
+    design_effect : how much wider the counts scatter than those of independent samples (`floors.design_effect`).
+    Unbiased for independent samples.
+    """
     counts, n_samples = _check(counts)
     n_codewords = counts.shape[-1]
-    binomial = n_samples / n_codewords * (1 - 1 / n_codewords)
-    return n_codewords**2 * (std(counts) ** 2 - binomial) / (n_samples * (n_samples - 1.0))
-
-
-def excess_cv(counts: np.ndarray) -> np.ndarray:
-    """Relative spread (coefficient of variation) of the cell probabilities, less sampling noise; 0 where below it."""
-    return np.sqrt(np.maximum(excess_variance(counts), 0))
+    noise = design_effect * n_samples / n_codewords * (1 - 1 / n_codewords)
+    return n_codewords**2 * (std(counts) ** 2 - noise) / (n_samples * (n_samples - 1.0))
 
 
 def sampling_limit_cv(n_codewords: int, n_train: int) -> float:

@@ -54,46 +54,45 @@ def occupancy_table(
     if speakers is None:
         uniform = floors.binomial(n_samples, n_codewords, draws=simulations, rng=rng)
         calibrated = floors.calibrated(n_samples, n_codewords, n_train, draws=simulations, rng=rng)
-        n_effective = float(n_train)
+        effect = 1.0
     else:
-        uniform, n_effective = _clustered_floor(codes, speakers, n_codewords, n_train, simulations, rng)
-        calibrated = np.concatenate(
-            [
-                floors.clustered(row, speakers, n_codewords, draws=draws, rng=rng, n_train=n_effective)
-                for row, draws in _shares(codes, simulations)
-            ]
-        )
+        shares = _shares(codes, simulations)
+
+        def draw(n_independent: float | None) -> np.ndarray:
+            return np.concatenate(
+                [
+                    floors.clustered(row, speakers, n_codewords, draws=draws, rng=rng, n_train=n_independent)
+                    for row, draws in shares
+                ]
+            )
+
+        uniform = draw(None)
+        effect = floors.design_effect(uniform)
+        calibrated = draw(n_train / effect)
     resampled = [_resampled_counts(row, speakers, n_codewords, bootstrap, rng) for row in codes]
-    limit = occupancy.sampling_limit_cv(n_codewords, n_train) * np.sqrt(n_train / n_effective)
+    limit = occupancy.sampling_limit_cv(n_codewords, n_train) * np.sqrt(effect)
+
+    def squared_ratio(histograms: np.ndarray) -> np.ndarray:
+        return occupancy.excess_variance(histograms, design_effect=effect) / limit**2
+
     metrics: dict[str, Callable[[np.ndarray], np.ndarray]] = {
         **occupancy.METRICS,
-        "cv_over_limit": lambda histograms: occupancy.excess_cv(histograms) / limit,
+        "cv_over_limit": lambda histograms: np.sqrt(np.maximum(squared_ratio(histograms), 0)),
     }
     rows = []
     for name, metric in metrics.items():
         row = {"metric": name, "unit": UNITS[name], **_spread(metric(counts))}
-        if name == "cv_over_limit":
-            # The mean of squares is unbiased, the mean of roots cut off at 0 is not.
-            row["mean"] = np.sqrt(max(occupancy.excess_variance(counts).mean(), 0)) / limit
         row["standard_error"] = float(np.mean([_finite_std(metric(draws)) for draws in resampled]))
         for prefix, histograms in (("floor", uniform), ("calibrated", calibrated)):
             band = _spread(metric(histograms))
             row |= {f"{prefix}_{key}": band[key] for key in ("mean", "low", "high")}
             row[f"{prefix}_infinite"] = band["n_infinite"] / len(histograms)
+        if name == "cv_over_limit":
+            # The mean of squares is unbiased, the mean of roots cut off at 0 is not.
+            for key, histograms in (("mean", counts), ("floor_mean", uniform), ("calibrated_mean", calibrated)):
+                row[key] = float(np.sqrt(max(squared_ratio(histograms).mean(), 0)))
         rows.append(row)
     return pd.DataFrame(rows)
-
-
-def _clustered_floor(
-    codes: np.ndarray, speakers: np.ndarray, n_codewords: int, n_train: int, simulations: int, rng: np.random.Generator
-) -> tuple[np.ndarray, float]:
-    uniform = np.concatenate(
-        [
-            floors.clustered(row, speakers, n_codewords, draws=draws, rng=rng)
-            for row, draws in _shares(codes, simulations)
-        ]
-    )
-    return uniform, n_train / floors.design_effect(uniform)
 
 
 def _shares(codes: np.ndarray, simulations: int) -> list[tuple[np.ndarray, int]]:
