@@ -1,0 +1,1 @@
+"""Waveforms to speaker embeddings [N, D]; `registry` names them all."""
