@@ -91,12 +91,12 @@ class Encoder(Section):
 
     name: EncoderName = "ecapa"
     source: str = "speechbrain/spkrec-ecapa-voxceleb"
-    channels: Annotated[int, Field(ge=8, multiple_of=8)] = 64
+    channels: Annotated[int, Field(ge=8, multiple_of=8)] = 32
     dimension: PositiveInt = 192
     epochs: PositiveInt = 10
     batch_size: Annotated[int, Field(ge=2)] = 64
-    crop_seconds: PositiveFloat = 2.0
-    learning_rate: PositiveFloat = 0.002
+    crop_seconds: PositiveFloat = 1.0
+    learning_rate: PositiveFloat = 0.01
     margin: Annotated[float, Field(ge=0, lt=1.5)] = 0.2
     scale: PositiveFloat = 30.0
     validation_fraction: Fraction = 0.1

@@ -1,6 +1,6 @@
 """Embed the utterances of the train and test speakers, and average them by speaker."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -43,8 +43,7 @@ def _embedded(
         params.encoder, weights=encoder / "weights.safetensors", device=device.resolve(params.compute.device)
     )
     if model.takes == "features":
-        spectrograms = ragged.Ragged(features)
-        arrays: Iterator[np.ndarray] = (spectrograms[i] for i in used["row"])
+        arrays: Iterable[np.ndarray] = ragged.Ragged(features).select(used["row"].to_numpy())
     else:
         clips = list(zip(used["path"], used["start"], used["stop"], strict=True))
         arrays = ordered_map(partial(_read, root=audio_root(corpus, params)), clips, workers=params.compute.workers)

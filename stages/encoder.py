@@ -18,7 +18,6 @@ def main(params: Params, manifest: Path, features: Path, encoder: Path, curves: 
         return skip(f"{params.encoder.name} is pretrained", encoder, curves)
     rows = storage.load_table(manifest)
     chosen = rows.index[rows["role"] == "encoder"]
-    arrays = ragged.Ragged(features)
     with Live(dir=str(curves), dvcyaml=None, save_dvc_exp=False, report=None) as live:
 
         def log(record: dict[str, float]) -> None:
@@ -28,7 +27,7 @@ def main(params: Params, manifest: Path, features: Path, encoder: Path, curves: 
             live.make_summary()
 
         trained = train_ecapa(
-            [arrays[i] for i in chosen],
+            ragged.Ragged(features).select(chosen),
             rows.loc[chosen, "speaker"].tolist(),
             params.encoder,
             hop_seconds=params.features.hop_seconds,
