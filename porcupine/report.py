@@ -3,6 +3,7 @@
 headline          the figures to compare two runs by, for `dvc metrics diff`
 occupancy_table   a metric at each bitrate beside its floors
 attack_table      identification and verification rates at each bitrate
+summary           all of them on one page
 """
 
 from __future__ import annotations
@@ -12,13 +13,24 @@ from typing import Any
 
 import pandas as pd
 
+SECTIONS = {
+    "worst_case_bits": "Worst-case disclosure, bits (−log2 of the share of the rarest code; ∞: some code is empty)",
+    "worst_case_plus_one_bits": "Worst-case disclosure as published, bits (with +1, which hides empty codes)",
+    "average_bits": "Average disclosure, bits",
+    "kl_bits": "KL divergence of the counts from the binomial, bits",
+    "std": "Std of the counts, samples",
+    "cv_over_limit": "Spread of the cell probabilities over the sampling limit (1: as even as the training set allows)",
+    "n_empty": "Empty codes",
+    "mse": "Distortion, mean squared error a dimension, squared embedding units",
+}
+
 
 def headline(metrics: pd.DataFrame, attack: pd.DataFrame, *, n_train: int, n_test: int) -> dict[str, Any]:
-    """Name the figures to compare two runs by: those of each variant at the highest bitrate.
+    """Name the figures to compare two runs by: those of each variant at the highest bitrate that this sample can tell.
 
     metrics, attack : the tables of the stages of that name. Infinite values are None, with a reason beside them.
     """
-    bits = int(metrics["bits"].max())
+    bits = _highest_telling_bits(metrics)
     record: dict[str, Any] = {"bits": bits, "n_train": n_train, "n_test": n_test}
     raw = attack[attack["variant"] == "raw"].set_index("figure")["value"]
     if len(raw):
@@ -35,6 +47,13 @@ def headline(metrics: pd.DataFrame, attack: pd.DataFrame, *, n_train: int, n_tes
         entry |= {name: round(float(attacked[name]), 6) for name in ("top1", "eer") if name in attacked}
         record[variant] = entry
     return record
+
+
+def _highest_telling_bits(metrics: pd.DataFrame) -> int:
+    """Highest bitrate at which under 1 in 20 calibrated uniform codes would have an empty cell; else the lowest."""
+    worst = metrics[metrics["metric"] == "worst_case_bits"].groupby("bits")["calibrated_infinite"].max()
+    telling = worst.index[worst < 0.05]
+    return int(telling.max() if len(telling) else worst.index.min())
 
 
 def occupancy_table(metrics: pd.DataFrame, metric: str, *, digits: int = 3) -> str:
@@ -89,19 +108,7 @@ def attack_table(attack: pd.DataFrame) -> str:
 
 
 def _number(value: float, digits: int) -> str:
-    return f"{value:.{digits}g}"
-
-
-SECTIONS = {
-    "worst_case_bits": "Worst-case disclosure, bits (−log2 of the share of the rarest code; ∞: some code is empty)",
-    "worst_case_plus_one_bits": "Worst-case disclosure as published, bits (with +1, which hides empty codes)",
-    "average_bits": "Average disclosure, bits",
-    "kl_bits": "KL divergence of the counts from the binomial, bits",
-    "std": "Std of the counts, samples",
-    "cv_over_limit": "Spread of the cell probabilities over the sampling limit (1: as even as the training set allows)",
-    "n_empty": "Empty codes",
-    "mse": "Distortion, mean squared error a dimension, squared embedding units",
-}
+    return f"{0 if abs(value) < 1e-9 else value:.{digits}g}"
 
 
 def summary(metrics: pd.DataFrame, attack: pd.DataFrame, *, corpus: str, n_test: int) -> str:

@@ -54,6 +54,13 @@ def test_the_headline_is_that_of_the_highest_bitrate():
     assert record["raw"]["top1"] == pytest.approx(attack["value"].iloc[0], abs=1e-6)
 
 
+def test_the_headline_leaves_out_bitrates_that_the_sample_is_too_small_for():
+    # 8 bits from 400 samples: even uniform codes have empty cells.
+    record = report.headline(metrics_table(bits=(3, 4, 8)), EMPTY_ATTACK, n_train=1000, n_test=400)
+    assert record["bits"] == 4
+    assert report.headline(metrics_table(bits=(8,)), EMPTY_ATTACK, n_train=1000, n_test=400)["bits"] == 8
+
+
 def test_an_infinite_headline_is_null_with_a_reason():
     record = report.headline(metrics_table(), attack_table(), n_train=1000, n_test=400)
     assert record["vq"]["worst_case_bits"] is None

@@ -1,0 +1,61 @@
+"""What the README says is so."""
+
+import io
+import re
+import subprocess
+
+import pandas as pd
+import pytest
+import yaml
+from imports import ROOT
+
+from porcupine import params
+
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def test_its_commands_are_targets_of_the_makefile():
+    makefile = (ROOT / "Makefile").read_text()
+    named = set(re.findall(r"^make ([\w-]+)", README, flags=re.MULTILINE))
+    assert named >= {"repro", "test"}
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_the_params_that_it_sets_are_valid():
+    for command in re.findall(r"dvc exp run (?:.|\\\n)+", README):
+        changes = {}
+        for key, value in re.findall(r"-S '?([\w.]+)=([^\s']+)", command):
+            section, name = key.split(".", 1)
+            changes.setdefault(section, {})[name] = yaml.safe_load(value)
+        assert changes
+        params.check(changes)
+
+
+def test_its_python_runs(capsys):
+    code = re.search(r"```python\n(.*?)```", README, flags=re.DOTALL)[1]
+    exec(compile(code, "README.md", "exec"), {})
+    assert re.search(r"worst case 5\.\d\d bits of 5", capsys.readouterr().out)
+
+
+def test_files_that_it_points_at_exist():
+    for target in re.findall(r"\]\(([^)]+)\)", README):
+        assert target.startswith("https://doi.org/") or (ROOT / target).exists(), target
+
+
+@pytest.mark.parametrize(
+    ("variant", "text"),
+    [
+        ("vq", r"rarest VQ codeword discloses ([\d.]+) bits"),
+        ("sfvq-exact-interval", r"interval code[^.]*? ([\d.]+) bits"),
+    ],
+)
+def test_its_result_is_that_of_the_committed_report(variant, text):
+    # Of the commit, not of the working tree: whoever changes a param and runs the experiment has other results there.
+    shown = subprocess.run(["git", "show", "HEAD:reports/metrics.csv"], cwd=ROOT, capture_output=True, text=True)
+    if shown.returncode:
+        pytest.skip("not a git checkout with committed reports")
+    table = pd.read_csv(io.StringIO(shown.stdout)).set_index(["variant", "bits", "metric"])
+    assert float(re.search(text, " ".join(README.split()))[1]) == pytest.approx(
+        table.loc[(variant, 6, "worst_case_bits"), "mean"], abs=0.006
+    )
