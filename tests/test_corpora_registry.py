@@ -182,7 +182,5 @@ def test_subsets_are_refused_where_there_are_none(tmp_path):
 
 
 def test_vectors_are_told_from_audio(tmp_path):
-    assert registry.is_vectors(Corpus(name="vectors"))
-    assert not registry.is_vectors(Corpus(name="folder"))
     with pytest.raises(InputError, match=r"porcupine.corpora.vectors.load"):
         registry.prepare(Corpus(name="vectors"), tmp_path / "audio")

@@ -35,11 +35,6 @@ _WANTED = {
 }
 
 
-def is_vectors(corpus: Corpus) -> bool:
-    """Return whether the corpus is ready-made vectors, for `vectors.load`, rather than audio, for `prepare`."""
-    return corpus.name == "vectors"
-
-
 def root(corpus: Corpus, destination: Path) -> Path:
     """Return the folder that the table's paths are relative to.
 
@@ -67,7 +62,7 @@ def prepare(
     workers : processes that make audio; 0 means one a core.
     Raises InputError where the corpus is not what it should be; the message says what to change.
     """
-    if is_vectors(corpus):
+    if not corpus.has_audio:
         raise InputError("corpus.name='vectors' has no audio to prepare: read it with porcupine.corpora.vectors.load")
     place = root(corpus, destination)
     if corpus.name == "common_voice":
