@@ -10,6 +10,7 @@ export PYTHONWARNINGS ?= ignore::SyntaxWarning
 
 repro: $(READY)  ## run the stages that changed
 	dvc repro
+	@echo 'Results: reports/summary.md, figures in reports/figures/.'
 
 test: $(READY)  ## run the tests
 	python -m pytest

@@ -2,8 +2,8 @@
 
     python benchmarks/real_speech.py --corpora ../shared/corpora --vectors ../shared/vectors
 
-Each setting runs `dvc exp run` in a clone of its own under data/real-speech/, where its artifacts stay. A setting whose
-clone has finished on the same commit is not run again.
+Each setting runs `dvc exp run` in a clone of its own under data/real-speech/, where its artifacts stay; on a later commit
+only the stages that changed run again.
 """
 
 from __future__ import annotations
@@ -99,12 +99,13 @@ def run(name: str, source: Path) -> None:
         print(f"{name}: finished before")
         return
     if folder.exists():
-        subprocess.run(["git", "pull", "--quiet", "--force"], cwd=folder, check=True)
+        subprocess.run(["git", "reset", "--quiet", "--hard"], cwd=folder, check=True)
+        subprocess.run(["git", "pull", "--quiet"], cwd=folder, check=True)
     else:
         subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
-    times.unlink(missing_ok=True)
     print(f"== {name}", flush=True)
-    stages: dict[str, float] = {}
+    # A stage that has not changed since does not run again, and keeps the time that it took.
+    stages: dict[str, float] = storage.load_json(times)["seconds"] if times.exists() else {}
     began, stage = time.monotonic(), ""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     process = subprocess.Popen(
@@ -164,8 +165,9 @@ def section(name: str) -> str:
 INTRODUCTION = """# Real recordings
 
 Written by `python benchmarks/real_speech.py --corpora ../shared/corpora --vectors ../shared/vectors`, on {machine}.
-Speakers of test, training and encoder are disjoint. Where samples are utterances, floors and errors respect that those
-of one speaker fall together."""
+Each command is that of the setting, with your own path. Speakers of test, training and encoder are disjoint. Where
+samples are utterances, floors and errors respect that those of one speaker fall together; with a few dozen test
+speakers the floors are wide, and even uniform codes have empty cells."""
 
 if __name__ == "__main__":
     main()

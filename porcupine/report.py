@@ -108,7 +108,7 @@ def attack_table(attack: pd.DataFrame) -> str:
 
 
 def _number(value: float, digits: int) -> str:
-    return f"{0 if abs(value) < 1e-9 else value:.{digits}g}"
+    return f"{0 if abs(value) < 1e-6 else value:.{digits}g}"
 
 
 def summary(metrics: pd.DataFrame, attack: pd.DataFrame, *, corpus: str, n_test: int) -> str:
