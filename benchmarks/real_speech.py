@@ -2,8 +2,8 @@
 
     python benchmarks/real_speech.py --corpora ../shared/corpora --vectors ../shared/vectors
 
-Each setting runs `dvc exp run` in a clone of its own under data/real-speech/, where its artifacts stay; on a later commit
-only the stages that changed run again.
+Each setting runs `dvc exp run` in a clone of its own under data/real-speech/, where its artifacts stay; on a later
+commit the stages that changed, and those with reports in git, run again.
 """
 
 from __future__ import annotations
