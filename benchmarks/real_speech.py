@@ -69,17 +69,18 @@ def main() -> None:
     parser.add_argument("--corpora", type=Path, help="folder with speechocean762/ and librispeech/")
     parser.add_argument("--vectors", type=Path, help="folder with common-voice-mel/")
     parser.add_argument("--only", choices=SETTINGS, action="append", help="run this setting alone; repeatable")
+    parser.add_argument("--no-run", action="store_true", help="write the report from the runs that have finished")
     parser.add_argument("--output", type=Path, default=ROOT / "reports" / "real-speech.md")
     arguments = parser.parse_args()
     folders = {"corpora": arguments.corpora, "vectors": arguments.vectors}
-    for name in arguments.only or SETTINGS:
+    for name in () if arguments.no_run else arguments.only or SETTINGS:
         kind, part = SETTINGS[name].source.split("/")
         if folders[kind] is None or not (folders[kind] / part).is_dir():
             parser.error(f"setting {name} needs --{kind} FOLDER with {part}/ in it")
         run(name, (folders[kind] / part).resolve())
     finished = [name for name in SETTINGS if (work(name) / "times.json").exists()]
     parts = [INTRODUCTION.format(machine=f"{os.cpu_count()} cores, {platform.machine()}, {platform.system()}")]
-    parts += [section(name) for name in finished]
+    parts += [overview(finished), *(section(name) for name in finished)]
     with storage.replacing(arguments.output) as file:
         file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(f"wrote {arguments.output}")
@@ -132,6 +133,29 @@ def command(name: str, source: Path | str) -> list[str]:
     return ["dvc", "exp", "run", *(word for change in changes for word in ("-S", change))]
 
 
+def overview(names: list[str]) -> str:
+    """All settings at 6 bits in one table."""
+    columns = ["vq", "sfvq-faithful-nearest", "sfvq-exact-interval"]
+    lines = [
+        "At 6 bits: spread of the cell probabilities over the sampling limit (1: as even as the training set allows), and "
+        "share of the probes whose speaker the attacker finds first.",
+        "| | spread: " + " | ".join(columns) + " | top-1: raw | " + " | ".join(columns) + " | chance |",
+        "|---" * (2 * len(columns) + 3) + "|",
+    ]
+    for name in names:
+        reports = work(name) / "reports"
+        spread = storage.load_table(reports / "metrics.csv").set_index(["metric", "bits", "variant"])
+        cells = [f"{spread.loc[('cv_over_limit', 6, column), 'mean']:.2f}" for column in columns]
+        attack = storage.load_table(reports / "attack.csv").set_index(["figure", "bits", "variant"])
+        if len(attack):
+            found = [attack.loc[("top1", 6 * (column != "raw"), column)] for column in ("raw", *columns)]
+            cells += [f"{100 * row['value']:.1f} %" for row in found] + [f"{100 * found[0]['chance']:.1f} %"]
+        else:
+            cells += ["–"] * (len(columns) + 2)
+        lines.append(f"| {SETTINGS[name].title} | " + " | ".join(cells) + " |")
+    return lines[0] + "\n\n" + "\n".join(lines[1:])
+
+
 def section(name: str) -> str:
     """A setting's results, its command, and how long it took."""
     folder, setting = work(name), SETTINGS[name]
@@ -154,9 +178,9 @@ def section(name: str) -> str:
     )
     summary = (folder / "reports" / "summary.md").read_text(encoding="utf-8")
     _, body = summary.split("\n", 1)
-    dropped = len(storage.load_table(folder / "reports" / "dropped.csv"))
-    if dropped:
-        lines.append(f"{dropped} clips dropped (too short, mostly), each with its reason in `reports/dropped.csv`.")
+    dropped = storage.load_table(folder / "reports" / "dropped.csv")["reason"].str.split(":").str[0].value_counts()
+    if len(dropped):
+        lines.append("Clips dropped: " + ", ".join(f"{count} {reason}" for reason, count in dropped.items()) + ".")
     headline = storage.load_json(folder / "reports" / "metrics.json")
     lines.append(f"{headline['n_train']} training and {headline['n_test']} test samples.")
     return "\n\n".join(lines) + "\n" + re.sub("^## ", "### ", body, flags=re.MULTILINE).rstrip()
