@@ -53,7 +53,13 @@ SETTINGS = {
     "librispeech-ge2e": Setting(
         "LibriSpeech samples, pretrained GE2E",
         "corpora/librispeech",
-        ("corpus.name=folder", "encoder.name=ge2e", "embeddings.unit=utterance", "codebooks.bits=[4,5,6]"),
+        (
+            "corpus.name=folder",
+            "encoder.name=ge2e",
+            "embeddings.unit=utterance",
+            "codebooks.bits=[4,5,6]",
+            "manifest.test_fraction=0.6",
+        ),
     ),
     "common-voice-mel": Setting(
         "Common Voice log-mel vectors, one a clip",
@@ -137,10 +143,14 @@ def overview(names: list[str]) -> str:
     """All settings at 6 bits in one table."""
     columns = ["vq", "sfvq-faithful-nearest", "sfvq-exact-interval"]
     lines = [
-        "At 6 bits: spread of the cell probabilities over the sampling limit (1: as even as the training set allows), and "
-        "share of the probes whose speaker the attacker finds first.",
-        "| | spread: " + " | ".join(columns) + " | top-1: raw | " + " | ".join(columns) + " | chance |",
-        "|---" * (2 * len(columns) + 3) + "|",
+        "At 6 bits: spread of the cell probabilities over the sampling limit (1: as even as the training set allows), "
+        "and share of the probes whose speaker the attacker finds first.",
+        "| | spread: "
+        + " | ".join(columns)
+        + " | top-1: raw | "
+        + " | ".join(columns)
+        + " | chance | attacked speakers |",
+        "|---" * (2 * len(columns) + 4) + "|",
     ]
     for name in names:
         reports = work(name) / "reports"
@@ -149,9 +159,12 @@ def overview(names: list[str]) -> str:
         attack = storage.load_table(reports / "attack.csv").set_index(["figure", "bits", "variant"])
         if len(attack):
             found = [attack.loc[("top1", 6 * (column != "raw"), column)] for column in ("raw", *columns)]
-            cells += [f"{100 * row['value']:.1f} %" for row in found] + [f"{100 * found[0]['chance']:.1f} %"]
+            cells += [f"{100 * row['value']:.1f} %" for row in found] + [
+                f"{100 * found[0]['chance']:.1f} %",
+                str(found[0]["n_attacked"]),
+            ]
         else:
-            cells += ["–"] * (len(columns) + 2)
+            cells += ["–"] * (len(columns) + 3)
         lines.append(f"| {SETTINGS[name].title} | " + " | ".join(cells) + " |")
     return lines[0] + "\n\n" + "\n".join(lines[1:])
 

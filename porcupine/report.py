@@ -24,6 +24,8 @@ SECTIONS = {
     "mse": "Distortion, mean squared error a dimension, squared embedding units",
 }
 
+FEW_ATTACKED = " **With {} attacked speakers these rates and intervals say little.**"
+
 
 def headline(metrics: pd.DataFrame, attack: pd.DataFrame, *, n_train: int, n_test: int) -> dict[str, Any]:
     """Name the figures to compare two runs by: those of each variant at the highest bitrate that this sample can tell.
@@ -121,11 +123,12 @@ def summary(metrics: pd.DataFrame, attack: pd.DataFrame, *, corpus: str, n_test:
     ]
     parts += [f"## {title}\n\n{occupancy_table(metrics, metric)}" for metric, title in SECTIONS.items()]
     if len(attack):
-        speakers, probes = attack["n_speakers"].iloc[0], attack["n_probes"].iloc[0]
+        speakers, attacked, probes = attack[["n_speakers", "n_attacked", "n_probes"]].iloc[0]
+        few = FEW_ATTACKED.format(attacked) if attacked < 10 else ""
         parts.append(
-            f"## Who is it? Attacker with raw enrolment of all {speakers} test speakers, {probes} other utterances\n\n"
-            "95 % intervals over resampled speakers and repeats. `raw` is the embedding before quantisation.\n\n"
-            + attack_table(attack)
+            f"## Who is it? Attacker with raw enrolment of all {speakers} test speakers\n\n"
+            f"{probes} other utterances of {attacked} of them. 95 % intervals over resampled speakers and repeats. "
+            f"`raw` is the embedding before quantisation.{few}\n\n" + attack_table(attack)
         )
     else:
         parts.append("## Who is it?\n\nNo attack: these vectors carry no speaker labels.")

@@ -12,7 +12,7 @@ from porcupine.randomness import generator
 from stages.common import run
 from stages.grid import cells
 
-COLUMNS = ["variant", "bits", "figure", "value", "low", "high", "chance", "n_speakers", "n_probes"]
+COLUMNS = ["variant", "bits", "figure", "value", "low", "high", "chance", "n_speakers", "n_attacked", "n_probes"]
 
 
 def main(params: Params, embeddings: Path, codes: Path, attack: Path) -> None:

@@ -183,7 +183,16 @@ def test_the_table_spans_repeats():
     tallies = [tally(*random_scores(10, 50, seed)) for seed in range(3)]
     weights = bootstrap_weights(tallies[0], 50, np.random.default_rng(0))
     table = attack_table(tallies, weights)
-    assert table.columns.tolist() == ["figure", "value", "low", "high", "chance", "n_speakers", "n_probes"]
+    assert table.columns.tolist() == [
+        "figure",
+        "value",
+        "low",
+        "high",
+        "chance",
+        "n_speakers",
+        "n_attacked",
+        "n_probes",
+    ]
     assert table["figure"].tolist() == FIGURES
     alone = [attack_table([one], weights) for one in tallies]
     np.testing.assert_allclose(table["value"], np.mean([one["value"] for one in alone], axis=0))
@@ -229,3 +238,10 @@ def test_dimensions_must_fit():
         cosine_scores(np.ones((4, 3)), np.ones((4, 2)), center=np.zeros(2))
     with pytest.raises(InputError, match=r"enrolled have shape \(2,\), should be \[N, D=2\]"):
         cosine_scores(np.ones((4, 2)), np.ones(2), center=np.zeros(2))
+
+
+def test_the_table_tells_how_many_speakers_were_attacked():
+    # Five enrolled speakers, probes of two.
+    tallied = tally(np.random.default_rng(0).uniform(-1, 1, (6, 5)), np.array([0, 0, 0, 3, 3, 3]))
+    table = attackers.attack_table([tallied], attackers.bootstrap_weights(tallied, 10, np.random.default_rng(1)))
+    assert (table["n_speakers"] == 5).all() and (table["n_attacked"] == 2).all() and (table["n_probes"] == 6).all()

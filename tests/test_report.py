@@ -8,7 +8,9 @@ from porcupine import report
 from porcupine.privacy import attackers, summary
 
 VARIANTS = ("vq", "sfvq-exact-interval")
-ATTACK_COLUMNS = ["variant", "bits", "figure", "value", "low", "high", "chance", "n_speakers", "n_probes"]
+ATTACK_COLUMNS = [
+    *("variant", "bits", "figure", "value", "low", "high", "chance", "n_speakers", "n_attacked", "n_probes")
+]
 EMPTY_ATTACK = pd.DataFrame(columns=ATTACK_COLUMNS)
 
 
@@ -142,7 +144,7 @@ def test_the_summary_holds_everything():
     assert page.startswith("# Results on `voices`, 400 test samples\n\n")
     for metric, title in report.SECTIONS.items():
         assert f"## {title}\n\n{report.occupancy_table(metrics, metric)}\n" in page
-    assert "all 50 test speakers, 150 other utterances" in page
+    assert "all 50 test speakers\n\n150 other utterances of 50 of them" in page
     assert page.endswith(report.attack_table(attack) + "\n")
     assert "nan" not in page
 
@@ -160,3 +162,10 @@ def test_tables_survive_storage(tmp_path):
         metrics_table(), attack_table(), corpus="voices", n_test=400
     )
     assert report.headline(metrics, empty, n_train=9, n_test=9)["vq"]["worst_case_bits"] is None
+
+
+def test_rates_of_few_speakers_carry_a_warning():
+    few = attack_table().assign(n_attacked=2)
+    page = report.summary(metrics_table(), few, corpus="folder", n_test=400)
+    assert "other utterances of 2 of them" in page and "With 2 attacked speakers" in page
+    assert "say little" not in report.summary(metrics_table(), attack_table(), corpus="folder", n_test=400)

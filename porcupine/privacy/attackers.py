@@ -169,7 +169,8 @@ def attack_table(tallies: Sequence[Tally], weights: np.ndarray) -> pd.DataFrame:
     """Rates over R repeats: mean, and 95 % interval over resampled speakers and repeats together.
 
     weights : float [S, M] of `bootstrap_weights`, the same for all systems so that they compare pair by pair.
-    Returns one row each for top1, top5 and eer: figure, value, low, high, chance, n_speakers, n_probes.
+    Returns one row each for top1, top5 and eer: figure, value, low, high, chance, n_speakers (enrolled), n_attacked (of
+    them, those with probes: the intervals are as good as these are many), n_probes.
     """
     n_speakers = len(tallies[0].probes)
     once = [rates(one, np.ones((1, n_speakers))) for one in tallies]
@@ -180,4 +181,7 @@ def attack_table(tallies: Sequence[Tally], weights: np.ndarray) -> pd.DataFrame:
         low, high = np.quantile(np.concatenate([one[figure] for one in drawn]), [0.025, 0.975])
         value = float(np.mean([one[figure] for one in once]))
         rows.append({"figure": figure, "value": value, "low": low, "high": high, "chance": chance[figure]})
-    return pd.DataFrame(rows).assign(n_speakers=n_speakers, n_probes=int(tallies[0].probes.sum()))
+    probes = tallies[0].probes
+    return pd.DataFrame(rows).assign(
+        n_speakers=n_speakers, n_attacked=int((probes > 0).sum()), n_probes=int(probes.sum())
+    )
