@@ -161,7 +161,7 @@ def overview(names: list[str]) -> str:
             found = [attack.loc[("top1", 6 * (column != "raw"), column)] for column in ("raw", *columns)]
             cells += [f"{100 * row['value']:.1f} %" for row in found] + [
                 f"{100 * found[0]['chance']:.1f} %",
-                str(found[0]["n_attacked"]),
+                f"{found[0]['n_attacked']:.0f}",
             ]
         else:
             cells += ["–"] * (len(columns) + 3)
