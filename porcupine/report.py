@@ -131,5 +131,7 @@ def summary(metrics: pd.DataFrame, attack: pd.DataFrame, *, corpus: str, n_test:
             f"`raw` is the embedding before quantisation.{few}\n\n" + attack_table(attack)
         )
     else:
-        parts.append("## Who is it?\n\nNo attack: these vectors carry no speaker labels.")
+        parts.append(
+            "## Who is it?\n\nNo attack: it needs speaker labels, and test speakers with at least two utterances."
+        )
     return "\n\n".join(parts) + "\n"

@@ -18,14 +18,14 @@ COLUMNS = ["variant", "bits", "figure", "value", "low", "high", "chance", "n_spe
 def main(params: Params, embeddings: Path, codes: Path, attack: Path) -> None:
     """Write one row for each variant, bitrate and figure; the raw embedding is variant `raw` at 0 bits."""
     if not (embeddings / "utterances.npy").exists():
-        print("skipped: without speaker labels there is nobody to identify")
-        storage.save_table(attack, pd.DataFrame(columns=COLUMNS))
-        return
+        return _skip("without speaker labels there is nobody to identify", attack)
     vectors = storage.load_array(embeddings / "utterances.npy")
-    speakers = storage.load_table(embeddings / "utterances.parquet")["speaker"].to_numpy()
+    speakers = storage.load_table(embeddings / "utterances.parquet")["speaker"]
+    if not speakers.duplicated().any():
+        return _skip("no test speaker has a second utterance: one to enrol, one to probe", attack)
     center = storage.load_array(embeddings / "train.npy").mean(axis=0)
     section = params.attack
-    enrolment = attackers.enrol(speakers, section.enrolment, generator(section.seed, "enrolment"))
+    enrolment = attackers.enrol(speakers.to_numpy(), section.enrolment, generator(section.seed, "enrolment"))
     enrolled = enrolment.mean_embeddings(vectors)
 
     def tally(probes) -> attackers.Tally:
@@ -40,6 +40,12 @@ def main(params: Params, embeddings: Path, codes: Path, attack: Path) -> None:
         tallies = [tally(book[code]) for book, code in zip(books, quantised, strict=True)]
         tables.append(attackers.attack_table(tallies, weights).assign(variant=variant, bits=bits))
     storage.save_table(attack, pd.concat(tables)[COLUMNS])
+    return None
+
+
+def _skip(reason: str, attack: Path) -> None:
+    print(f"skipped: {reason}")
+    storage.save_table(attack, pd.DataFrame(columns=COLUMNS))
 
 
 if __name__ == "__main__":

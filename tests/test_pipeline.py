@@ -129,6 +129,21 @@ def test_a_folder_of_recordings_by_utterance_with_a_pretrained_encoder(tmp_path,
     assert table.loc[("vq", 2, "std"), "floor_mean"] > 1.2 * np.sqrt(n_test / 4 * 3 / 4)
 
 
+def test_one_recording_a_speaker_gives_metrics_without_an_attack(tmp_path, monkeypatch, capsys):
+    clips = tmp_path / "clips"
+    _write_clips(clips, 16, 1, np.random.default_rng(0))
+    monkeypatch.chdir(tmp_path)
+    write_params(
+        tmp_path,
+        TINY,
+        {"corpus": {"name": "folder", "path": str(clips)}, "encoder": {"name": "ge2e"}, "codebooks": {"bits": [2]}},
+    )
+    run_in_process()
+    assert "skipped: no test speaker has a second utterance" in capsys.readouterr().out
+    metrics = storage.load_json("reports/metrics.json")
+    assert metrics["n_train"] + metrics["n_test"] == 16 and "raw" not in metrics
+
+
 def test_too_few_samples_for_the_bits_is_one_clear_line(tmp_path, monkeypatch):
     given = tmp_path / "given"
     given.mkdir()

@@ -151,7 +151,9 @@ def test_the_summary_holds_everything():
 
 def test_without_an_attack_the_summary_says_why():
     page = report.summary(metrics_table(), EMPTY_ATTACK, corpus="vectors", n_test=400)
-    assert page.endswith("## Who is it?\n\nNo attack: these vectors carry no speaker labels.\n")
+    assert page.endswith(
+        "## Who is it?\n\nNo attack: it needs speaker labels, and test speakers with at least two utterances.\n"
+    )
 
 
 def test_tables_survive_storage(tmp_path):

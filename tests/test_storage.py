@@ -46,7 +46,7 @@ def test_the_same_content_gives_the_same_bytes(tmp_path):
 def test_pickled_objects_are_refused(tmp_path):
     evil = np.array([{"a": 1}], dtype=object)
     with (tmp_path / "evil.npy").open("wb") as file:
-        np.save(file, evil, allow_pickle=True)
+        np.save(file, evil)
     np.savez(tmp_path / "evil.npz", evil=evil)
     with pytest.raises(InputError, match=r"evil\.npy: not a readable"):
         storage.load_array(tmp_path / "evil.npy")
