@@ -19,8 +19,8 @@ from functools import partial
 import numpy as np
 import torch
 
-from porcupine.quantizers.base import Training
 from porcupine.quantizers.sfvq import initial_curve, train_sfvq
+from porcupine.quantizers.training import Training
 from porcupine.quantizers.vq import train_vq
 
 

@@ -4,8 +4,9 @@ from pathlib import Path
 
 from porcupine import device, storage
 from porcupine.params import Params
-from porcupine.quantizers.base import Training, check_vectors, global_scale
+from porcupine.quantizers.base import check_vectors, global_scale
 from porcupine.quantizers.sfvq import train_sfvq
+from porcupine.quantizers.training import Training
 from porcupine.quantizers.vq import train_vq
 from stages.common import run
 

@@ -11,8 +11,8 @@ from porcupine.params import Params
 from porcupine.privacy.occupancy import count_codes
 from porcupine.published import published_values
 from porcupine.quantizers import variants
-from porcupine.quantizers.base import Training
 from porcupine.quantizers.sfvq import train_sfvq
+from porcupine.quantizers.training import Training
 from porcupine.quantizers.vq import train_vq
 from porcupine.randomness import generator
 from stages.common import run

@@ -3,8 +3,9 @@ import pytest
 import torch
 
 from porcupine.errors import InputError
-from porcupine.quantizers.base import Training, distortion, nearest_codewords
+from porcupine.quantizers.base import distortion, nearest_codewords
 from porcupine.quantizers.sfvq import dithered_gradient, grow, initial_curve, train_sfvq
+from porcupine.quantizers.training import Training
 
 
 def test_the_curve_starts_at_the_means_of_quarters_by_norm():

@@ -3,7 +3,8 @@ import pytest
 import torch
 
 from porcupine.errors import InputError
-from porcupine.quantizers.base import Training, distortion, nearest_codewords
+from porcupine.quantizers.base import distortion, nearest_codewords
+from porcupine.quantizers.training import Training
 from porcupine.quantizers.vq import replace_unused, train_vq
 
 

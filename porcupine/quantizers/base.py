@@ -1,51 +1,39 @@
-"""What every quantiser shares: checks, the global scale, nearest codewords, and the loop of the paper's trainers.
+"""What every quantiser shares: checks, the global scale, nearest codewords, distortion, and the fitted state.
+
+Quantizer           fitted: encode, decode; to_arrays and from_arrays for files without pickle
+Nearest             the plain one: a vector gets the code of its nearest codeword
 
 check_vectors       shape, finiteness, enough of them
 global_scale        one number that gives vectors unit variance
 nearest_codewords   vectors, codebook -> codes
 distortion          vectors, codebook, codes -> mean squared error
-Training            epochs, batches and learning rate, for R repeats at once
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Self, cast
 
 import numpy as np
-import torch
-from tqdm import tqdm
 
 from porcupine.errors import InputError
-from porcupine.randomness import generator
+from porcupine.quantizers.samples import Samples, Vectors
 
-BLOCK = 2**24  # entries of a block of distances: 64 MiB in float32
+BLOCK = 2**22  # entries of a block of distances: 16 MiB in float32
+ROUNDING = 4 * float(np.finfo(np.float32).eps)  # of a score, relative to the products that it sums
 
 
-def check_vectors(vectors: np.ndarray, *, n_codewords: int = 1, name: str = "vectors") -> np.ndarray:
-    """Return ``vectors`` as float32 [N, D].
+def check_vectors(vectors: Vectors, *, n_codewords: int = 1, name: str = "vectors") -> np.ndarray:
+    """Return ``vectors`` as float32 [N, D] in memory.
 
     Raises InputError unless they are [N, D] with N >= n_codewords, floating and finite; the first bad row is named.
     """
-    vectors = np.asarray(vectors)
-    if vectors.ndim != 2 or 0 in vectors.shape:
-        raise InputError(f"{name} have shape {vectors.shape}, should be [N, D], one row a sample")
-    if not np.issubdtype(vectors.dtype, np.floating):
-        raise InputError(f"{name} have dtype {vectors.dtype}, should be floating point")
-    with np.errstate(over="ignore"):
-        vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    finite = np.isfinite(vectors).all(axis=1)
-    if not finite.all():
-        raise InputError(
-            f"{name} are not finite in {np.sum(~finite)} of {len(finite)} rows, first row {np.argmin(finite)}: "
-            "drop those rows"
-        )
-    if not 1 <= n_codewords <= len(vectors):
-        raise InputError(
-            f"n_codewords={n_codewords}, must be between 1 and N={len(vectors)} samples: "
-            "train on more speakers or ask for fewer bits"
-        )
-    return vectors
+    samples = Samples(vectors, name=name)
+    checked = samples.whole()
+    samples.require(n_codewords)
+    return checked
 
 
 def global_scale(vectors: np.ndarray) -> float:
@@ -61,24 +49,55 @@ def global_scale(vectors: np.ndarray) -> float:
     return scale
 
 
-def nearest_codewords(vectors: np.ndarray, codebook: np.ndarray) -> np.ndarray:
+def nearest_codewords(vectors: Vectors, codebook: np.ndarray, weights: np.ndarray | None = None) -> np.ndarray:
     """Index of the codeword nearest to each vector, of equal codewords the first.
 
-    vectors : float [N, D], codebook : float [K, D]. Returns int32 [N].
+    vectors : float [N, D], codebook : float [K, D].
+    weights : float [K], subtracted from the squared distances (a power diagram); None for none.
+    Returns int32 [N], the same for a vector whatever it is encoded with: near ties are decided in float64.
     """
-    vectors = check_vectors(vectors)
-    codebook = check_vectors(codebook, name="codewords")
-    if vectors.shape[1] != codebook.shape[1]:
-        raise InputError(f"vectors have D={vectors.shape[1]} dimensions, the codebook has D={codebook.shape[1]}")
-    center = codebook.mean(axis=0)  # keeps |c|^2 - 2 x·c small, hence exact, for data far from the origin
-    codebook = codebook - center
-    half_norm = 0.5 * np.einsum("kd,kd->k", codebook, codebook)
-    codes = np.empty(len(vectors), dtype=np.int32)
-    step = max(1, BLOCK // len(codebook))
-    for start in range(0, len(vectors), step):
-        block = vectors[start : start + step] - center
-        codes[start : start + step] = np.argmin(half_norm - block @ codebook.T, axis=1)
+    codes = np.empty(len(samples := Samples(vectors)), dtype=np.int32)
+    for rows, best, _ in nearest_blocks(samples, codebook, weights):
+        codes[rows] = best
     return codes
+
+
+def nearest_blocks(
+    samples: Samples, codebook: np.ndarray, weights: np.ndarray | None = None
+) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
+    """Yield (rows, nearest codeword int [n], vectors float32 [n, D]) block by block; see `nearest_codewords`."""
+    codebook = check_vectors(codebook, name="codewords")
+    if samples.shape[1] != codebook.shape[1]:
+        raise InputError(f"vectors have D={samples.shape[1]} dimensions, the codebook has D={codebook.shape[1]}")
+    center, exact, half_cost = _centered(codebook, weights)
+    transposed, half_cost_32 = exact.T.astype(np.float32), half_cost.astype(np.float32)
+    widest = float(np.sqrt(np.einsum("kd,kd->k", exact, exact).max(initial=0)))
+    scores = np.empty((0, len(codebook)), dtype=np.float32)
+    for rows, vectors in samples.blocks(entries=max(samples.shape[1], BLOCK * samples.shape[1] // len(codebook))):
+        block = vectors - center
+        if len(scores) < len(block):
+            scores = np.empty((len(block), len(codebook)), dtype=np.float32)
+        score = np.matmul(block, transposed, out=scores[: len(block)])
+        np.subtract(half_cost_32, score, out=score)
+        best, every = score.argmin(axis=1), np.arange(len(block))
+        lowest = score[every, best]
+        score[every, best] = np.inf
+        rounding = ROUNDING * (np.linalg.norm(block, axis=1) * widest + np.abs(half_cost_32).max())
+        close = np.flatnonzero(score.min(axis=1) - lowest <= rounding)
+        if len(close) and len(codebook) > 1:
+            best[close] = np.argmin(half_cost - (vectors[close].astype(np.float64) - center) @ exact.T, axis=1)
+        yield rows, best, vectors
+
+
+def _centered(codebook: np.ndarray, weights: np.ndarray | None) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Mean [D] in float32; codewords less it, float64 [K, D]; half their squared norm less the weights [K].
+
+    Centred, |c|^2 - 2 x·c is small, hence exact, for data far from the origin.
+    """
+    center = codebook.mean(axis=0)
+    centered = codebook.astype(np.float64) - center
+    half_cost = 0.5 * np.einsum("kd,kd->k", centered, centered)
+    return center, centered, half_cost if weights is None else half_cost - 0.5 * weights
 
 
 def distortion(vectors: np.ndarray, codebook: np.ndarray, codes: np.ndarray) -> float:
@@ -86,78 +105,54 @@ def distortion(vectors: np.ndarray, codebook: np.ndarray, codes: np.ndarray) -> 
     return float(np.mean((np.asarray(vectors, dtype=np.float64) - codebook[codes]) ** 2))
 
 
+class Quantizer(ABC):
+    """A fitted quantiser. Vectors go in and come out in the units of the training data.
+
+    codebook : float32 [K, D], what each code decodes to.
+    """
+
+    codebook: np.ndarray
+
+    @abstractmethod
+    def encode(self, vectors: Vectors) -> np.ndarray:
+        """Codes of vectors, in memory or not (`samples.Samples`): float [N, D] -> int32 [N]."""
+
+    def decode(self, codes: np.ndarray) -> np.ndarray:
+        """Vectors of codes: int [...] in 0 … K-1 -> float32 [..., D]. Raises InputError outside."""
+        codes = np.asarray(codes)
+        if not np.issubdtype(codes.dtype, np.integer) or (
+            codes.size and not 0 <= codes.min() <= codes.max() < self.size
+        ):
+            raise InputError(f"codes of dtype {codes.dtype} should be integers in 0 … K-1={self.size - 1}")
+        return self.codebook[codes]
+
+    @property
+    def size(self) -> int:
+        """K."""
+        return len(self.codebook)
+
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The fitted state by name: all fields of the dataclass."""
+        return {field.name: getattr(self, field.name) for field in fields(cast(Any, self))}
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray]) -> Self:
+        """The quantiser of `to_arrays`. Raises InputError where an array is missing."""
+        names = [field.name for field in fields(cast(Any, cls))]
+        missing = [name for name in names if name not in arrays]
+        if missing:
+            raise InputError(
+                f"no array {', '.join(missing)} for a {cls.__name__}, only {', '.join(arrays)}: fit it again"
+            )
+        return cls(**{name: arrays[name] for name in names})
+
+
 @dataclass(frozen=True)
-class Training:
-    """How the paper trains a codebook: Adam over shuffled batches, the learning rate halved at given points.
+class Nearest(Quantizer):
+    """A vector gets the code of its nearest codeword."""
 
-    epochs : passes over the data for each bitrate.
-    batch_size : samples a step.
-    learning_rate : Adam's, for data of unit variance.
-    halve_at : fractions of the epochs at which the rate halves (paper: epochs 60 and 80 of 100).
-    repeats : R, trained side by side in one computation; repeat r draws from its own generator, so that the first
-        results do not change when more are asked for.
-    """
+    codebook: np.ndarray
 
-    epochs: int = 100
-    batch_size: int = 64
-    learning_rate: float = 1e-2
-    halve_at: Sequence[float] = (0.6, 0.8)
-    repeats: int = 1
-
-    def generators(self, seed: int, *names: str | int) -> list[np.random.Generator]:
-        """One generator for each repeat."""
-        return [generator(seed, *names, repeat) for repeat in range(self.repeats)]
-
-    def run(
-        self,
-        vectors: torch.Tensor,
-        codebooks: torch.Tensor,
-        gradient: Callable[[torch.Tensor, int], torch.Tensor],
-        *,
-        rngs: Sequence[np.random.Generator],
-        bar: tqdm,
-        start_epoch: Callable[[int], None] | None = None,
-        end_batch: Callable[[int, int], None] | None = None,
-    ) -> None:
-        """Train ``codebooks`` in place.
-
-        vectors : float32 [N, D]; codebooks : float32 [R, K, D].
-        gradient : (batch [R, B, D], index of the batch in its epoch) -> gradient [R, K, D] of the loss.
-        start_epoch : called with the number of batches in an epoch; end_batch : with steps done and steps in all.
-        """
-        n_samples = len(vectors)
-        n_batches = -(-n_samples // self.batch_size)
-        optimizer = torch.optim.Adam([codebooks], lr=self.learning_rate, fused=True)
-        milestones = [round(fraction * self.epochs) for fraction in self.halve_at]
-        schedule = torch.optim.lr_scheduler.MultiStepLR(optimizer, milestones, gamma=0.5)
-        for epoch in range(self.epochs):
-            order = torch.from_numpy(np.stack([rng.permutation(n_samples) for rng in rngs])).to(vectors.device)
-            if start_epoch:
-                start_epoch(n_batches)
-            for batch in range(n_batches):
-                index = order[:, batch * self.batch_size : (batch + 1) * self.batch_size]
-                codebooks.grad = gradient(vectors[index], batch)
-                optimizer.step()
-                if end_batch:
-                    end_batch(epoch * n_batches + batch + 1, self.epochs * n_batches)
-            schedule.step()
-            bar.update()
-
-
-def nearest_in_batch(batch: torch.Tensor, codebooks: torch.Tensor) -> torch.Tensor:
-    """Nearest codeword by matrix product, for each repeat. [R, B, D], [R, K, D] -> int64 [R, B]."""
-    half_norm = 0.5 * codebooks.square().sum(dim=-1)
-    return torch.baddbmm(half_norm[:, None], batch, codebooks.mT, alpha=-1).argmin(dim=-1)
-
-
-def scatter_mean_gradient(batch: torch.Tensor, points: torch.Tensor, index: torch.Tensor) -> torch.Tensor:
-    """Gradient of mean squared error (over batch and dimensions) by the points that the batch is assigned to.
-
-    batch [R, B, D], points [R, K, D], index int [R, B] -> [R, K, D].
-    """
-    repeats, n_points, dimension = points.shape
-    flat = (index + n_points * torch.arange(repeats, device=index.device)[:, None]).reshape(-1)
-    residual = points.reshape(-1, dimension)[flat] - batch.reshape(-1, dimension)
-    total = torch.zeros(repeats * n_points, dimension, device=points.device, dtype=points.dtype)
-    total.index_add_(0, flat, residual, alpha=2 / (batch.shape[1] * dimension))
-    return total.view_as(points)
+    def encode(self, vectors: Vectors) -> np.ndarray:
+        """See `Quantizer`."""
+        return nearest_codewords(vectors, self.codebook)

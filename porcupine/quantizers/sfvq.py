@@ -17,7 +17,8 @@ import torch
 from tqdm import tqdm
 
 from porcupine.errors import InputError
-from porcupine.quantizers.base import Training, check_vectors, nearest_in_batch, scatter_mean_gradient
+from porcupine.quantizers.base import check_vectors
+from porcupine.quantizers.training import Training, nearest_in_batch, scatter_mean_gradient
 
 INITIAL_BITS = 2
 TWIN_DISTANCE = 0.01  # of a new corner from its twin, in corners

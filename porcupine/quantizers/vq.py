@@ -9,7 +9,8 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from porcupine.quantizers.base import Training, check_vectors, nearest_in_batch, scatter_mean_gradient
+from porcupine.quantizers.base import check_vectors
+from porcupine.quantizers.training import Training, nearest_in_batch, scatter_mean_gradient
 
 JITTER = 1e-3  # standard deviation of the copies that replace unused codewords, for data of unit variance
 
