@@ -40,15 +40,31 @@ def resample_curve(rank: np.ndarray, projected: np.ndarray, n_codewords: int) ->
     return (np.diff(at_cuts, axis=0) * (n_codewords / len(rank))).astype(np.float32)
 
 
-def interval_thresholds(rank: np.ndarray, n_codewords: int) -> np.ndarray:
+def interval_thresholds(rank: np.ndarray, n_codewords: int, wanted: np.ndarray | None = None) -> np.ndarray:
     """Cut the curve at order statistics of ``rank``, so that each interval holds N/K samples, give or take one.
 
-    rank : float [N]. Returns float64 [K-1], not falling: code j starts at threshold j-1, which is the rank of a sample.
+    rank : float [N].
+    wanted : [K-1], rising; ranks where cuts would be best, which is where they are made as far as sizes allow.
+    Returns float64 [K-1], not falling: code j starts at threshold j-1, which is the rank of a sample.
     Raises InputError where K is outside 1 … N.
     """
-    rank = _check(rank, n_codewords)
-    first = np.rint(np.arange(1, n_codewords) * (len(rank) / n_codewords)).astype(np.int64)
-    return np.sort(rank)[first]
+    rank = np.sort(_check(rank, n_codewords))
+    if wanted is None:
+        return rank[np.rint(np.arange(1, n_codewords) * (len(rank) / n_codewords)).astype(np.int64)]
+    return rank[_cuts(np.searchsorted(rank, wanted), len(rank))]
+
+
+def _cuts(wanted: np.ndarray, n_samples: int) -> np.ndarray:
+    """The cuts nearest to the wanted ones, int [K-1], between which lie floor or ceil of N/K samples."""
+    n_left = len(wanted)
+    low, high = n_samples // (n_left + 1), -(-n_samples // (n_left + 1))
+    cuts = np.empty(n_left, dtype=np.int64)
+    before = 0
+    for j, cut in enumerate(wanted):
+        after = n_left - j
+        least, most = max(before + low, n_samples - after * high), min(before + high, n_samples - after * low)
+        before = cuts[j] = min(max(int(cut), least), most)
+    return cuts
 
 
 def interval_codes(rank: np.ndarray, thresholds: np.ndarray) -> np.ndarray:
