@@ -11,7 +11,7 @@ from stages.common import run, skip
 
 
 def main(params: Params, manifest: Path, features: Path, encoder: Path, curves: Path) -> None:
-    """Write `weights.safetensors`, and the training curves as they grow."""
+    """Write `weights.safetensors`, `bottleneck.safetensors` if asked for, and the training curves as they grow."""
     if not params.corpus.has_audio:
         return skip("ready-made vectors need no encoder", encoder, curves)
     if not params.encoder.trained_here:
@@ -26,7 +26,7 @@ def main(params: Params, manifest: Path, features: Path, encoder: Path, curves: 
                 live.log_metric(name, record[name])
             live.make_summary()
 
-        trained = train_ecapa(
+        trained, bottleneck = train_ecapa(
             ragged.Ragged(features).select(chosen),
             rows.loc[chosen, "speaker"].tolist(),
             params.encoder,
@@ -36,6 +36,8 @@ def main(params: Params, manifest: Path, features: Path, encoder: Path, curves: 
             description="train encoder",
         )
     trained.save(encoder / "weights.safetensors")
+    if bottleneck:
+        bottleneck.save(encoder / "bottleneck.safetensors")
     return None
 
 

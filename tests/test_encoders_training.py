@@ -1,15 +1,17 @@
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
 from porcupine.encoders.training import train_ecapa
 from porcupine.errors import InputError
-from porcupine.params import Encoder
+from porcupine.params import Bottleneck, Encoder
 
 CPU = torch.device("cpu")
 TINY = Encoder(
     channels=8, dimension=6, epochs=6, batch_size=8, crop_seconds=0.2, learning_rate=0.02, validation_fraction=0.3
 )
+SQUEEZED = TINY.model_copy(update={"bottleneck": Bottleneck(bits=4)})
 
 
 @pytest.fixture(autouse=True)
@@ -36,6 +38,10 @@ def easy_corpus(speakers=8, utterances=6, bands=5):
 
 
 def train(features, labels, params=TINY, **options):
+    return train_both(features, labels, params, **options)[0]
+
+
+def train_both(features, labels, params=TINY, **options):
     return train_ecapa(features, labels, params, hop_seconds=0.01, device=CPU, **options)
 
 
@@ -60,11 +66,49 @@ def test_training_again_gives_the_same_bytes(tmp_path):
     torch.random.set_rng_state(state)
 
 
-def test_global_state_is_left_alone():
+@pytest.mark.parametrize("params", [TINY, SQUEEZED])
+def test_global_state_is_left_alone(params):
     before = torch.random.get_rng_state()
-    train(*easy_corpus(), TINY.model_copy(update={"epochs": 1}))
+    train(*easy_corpus(), params.model_copy(update={"epochs": 1}))
     assert torch.equal(torch.random.get_rng_state(), before)
     assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_an_encoder_learns_to_be_quantised():
+    features, labels = easy_corpus()
+    records = []
+    encoder, bottleneck = train_both(features, labels, SQUEEZED, on_epoch=records.append)
+    assert records[-1]["loss"] < 0.6 * records[0]["loss"] and records[-1]["eer"] < 0.2
+    assert not bottleneck.training and bottleneck.corners == len(bottleneck.codebook) == 16
+    # 6 epochs of 4 batches, two doublings: the last at 14 of 24 steps.
+    assert bottleneck.grow_every == 7
+    embeddings = torch.from_numpy(encoder.embed(features))
+    bottleneck.calibrate(embeddings)
+    codes = bottleneck.encode(embeddings).numpy()
+    assert np.bincount(codes).tolist() == [3] * 16
+    speaker, code = pd.factorize(np.array(labels))[0][:, None], codes[:, None]
+    same = speaker == speaker.T
+    assert (code == code.T)[same].mean() > 5 * (code == code.T)[~same].mean()
+
+
+def test_training_with_a_bottleneck_again_gives_the_same_bytes(tmp_path):
+    for name in ("a", "b"):
+        for part, trained in zip(("encoder", "bottleneck"), train_both(*easy_corpus(), SQUEEZED), strict=True):
+            trained.save(tmp_path / f"{part}-{name}")
+    for part in ("encoder", "bottleneck"):
+        assert (tmp_path / f"{part}-a").read_bytes() == (tmp_path / f"{part}-b").read_bytes()
+
+
+def test_there_is_no_bottleneck_unless_asked_for():
+    assert train_both(*easy_corpus(), TINY.model_copy(update={"epochs": 1}))[1] is None
+
+
+def test_more_codes_than_crops_are_an_error():
+    params = TINY.model_copy(update={"bottleneck": Bottleneck(bits=8)})
+    with pytest.raises(
+        InputError, match=r"encoder\.bottleneck\.bits=8: 256 codes cannot be calibrated on the 216 crops"
+    ):
+        train(*easy_corpus(), params)
 
 
 def test_the_held_out_speakers_are_not_trained_on():

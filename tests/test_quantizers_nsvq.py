@@ -28,3 +28,5 @@ def test_gradients_are_finite_where_nothing_is_lost():
     output.sum().backward()
     assert torch.equal(vectors.grad, torch.ones_like(vectors))
     assert torch.equal(quantized.grad, torch.zeros_like(quantized))
+    # Central differences, the mean of both sides, agree.
+    assert torch.autograd.gradcheck(lambda x, q: noise_substitution(x, q, draw(4, 3)), (vectors, quantized))

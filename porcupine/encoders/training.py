@@ -1,5 +1,6 @@
 """Training of the speaker encoder: ECAPA-TDNN with an additive angular margin softmax.
 
+A `Bottleneck` may stand between embedding and classifier, so that the encoder learns to be quantised.
 Source: Xiang et al., "Margin matters", APSIPA 2019, as implemented by SpeechBrain.
 """
 
@@ -7,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,9 +22,12 @@ from porcupine.encoders.ecapa import Ecapa
 from porcupine.errors import InputError
 from porcupine.params import Encoder
 from porcupine.privacy import verification
+from porcupine.quantizers.bottleneck import Bottleneck
+from porcupine.quantizers.sfvq import INITIAL_BITS
 from porcupine.randomness import generator
 
 _VALIDATION_UTTERANCES = 1000
+_GROWN_AT = 0.6  # share of the steps after which the curve of a bottleneck has all its corners
 
 
 def train_ecapa(
@@ -34,16 +39,18 @@ def train_ecapa(
     device: torch.device,
     on_epoch: Callable[[dict[str, float]], None] = lambda record: None,
     description: str = "",
-) -> Ecapa:
+) -> tuple[Ecapa, Bottleneck | None]:
     """Train on most speakers, and verify the others after each epoch.
 
     features : N utterances, log-mel, float [T', F] each; read again each epoch, so they may stay on disk.
     speakers : N labels.
     hop_seconds : between frames of the features.
-    on_epoch : given, after each epoch, ``epoch`` (from 1), ``loss`` (mean, in nats), ``eer`` (by cosine, of all
-        pairs of about 1000 utterances of held-out speakers at most) and ``learning_rate`` (last of the epoch).
+    on_epoch : given, after each epoch, ``epoch`` (from 1), ``loss`` (mean, in nats, distortion included), ``eer`` (by
+        cosine, of all pairs of about 1000 utterances of held-out speakers at most, before they are quantised) and
+        ``learning_rate`` (last of the epoch).
     description : label of the progress bar; empty for no bar.
-    Returns the encoder after the last epoch. The same arguments give the same bytes on the same CPU.
+    Returns the encoder after the last epoch, and the quantiser trained inside it, None where bottleneck.bits is 0.
+    The same arguments give the same bytes on the same CPU.
     Raises InputError where speakers or utterances are too few, features are unusable or the loss is not finite.
     """
     if len(features) != len(speakers):
@@ -60,10 +67,16 @@ def train_ecapa(
         network = ecapa.build(bands=bands, channels=params.channels, dimension=params.dimension).to(device)
         classifier = Classifier(params.dimension, out_neurons=int(classes.max()) + 1).to(device)
         loss_of = LogSoftmaxWrapper(AdditiveAngularMargin(margin=params.margin, scale=params.scale))
-        optimizer = torch.optim.Adam([*network.parameters(), *classifier.parameters()], lr=params.learning_rate)
         batches = max(1, len(training) // params.batch_size)
+        bottleneck = _bottleneck(params, n_batches=params.epochs * batches, n_crops=params.epochs * len(training))
+        trained = [*network.parameters(), *classifier.parameters()]
+        groups: list[dict[str, Any]] = [{"params": trained, "lr": params.learning_rate}]
+        if bottleneck:
+            bottleneck.to(device)
+            groups.append({"params": [bottleneck.curve], "lr": params.bottleneck.learning_rate})
+        optimizer = torch.optim.Adam(groups)
         schedule = torch.optim.lr_scheduler.OneCycleLR(
-            optimizer, max_lr=params.learning_rate, epochs=params.epochs, steps_per_epoch=batches
+            optimizer, max_lr=[group["lr"] for group in groups], epochs=params.epochs, steps_per_epoch=batches
         )
         with tqdm(total=params.epochs * batches, desc=description, unit="step", disable=not description) as bar:
             for epoch in range(1, params.epochs + 1):
@@ -74,7 +87,11 @@ def train_ecapa(
                     crops = np.stack([_crop(features[i], crop, rng) for i in training[chosen]])
                     targets = torch.from_numpy(classes[chosen]).to(device)
                     embeddings = ecapa.forward(network, torch.from_numpy(crops).to(device))
-                    loss = loss_of(classifier(embeddings.unsqueeze(1)), targets.unsqueeze(1))
+                    passed = bottleneck(embeddings) if bottleneck else embeddings
+                    loss = loss_of(classifier(passed.unsqueeze(1)), targets.unsqueeze(1))
+                    if bottleneck:
+                        distortion = (passed - embeddings).square().mean() / bottleneck.scale**2
+                        loss = loss + params.bottleneck.weight * distortion
                     losses.append(loss.item())
                     if not np.isfinite(losses[-1]):
                         step = (epoch - 1) * batches + len(losses)
@@ -90,7 +107,20 @@ def train_ecapa(
                     bar.update()
                 eer = _validate(network, [features[i] for i in validation], labels[validation], device)
                 on_epoch({"epoch": epoch, "loss": float(np.mean(losses)), "eer": eer, "learning_rate": rate})
-    return Ecapa(network, device=device)
+    return Ecapa(network, device=device), bottleneck.eval() if bottleneck else None
+
+
+def _bottleneck(params: Encoder, *, n_batches: int, n_crops: int) -> Bottleneck | None:
+    bits = params.bottleneck.bits
+    if not bits:
+        return None
+    if n_crops < 2**bits:
+        raise InputError(
+            f"encoder.bottleneck.bits={bits}: {2**bits} codes cannot be calibrated on the {n_crops} crops of the "
+            "training: ask for fewer bits or more epochs"
+        )
+    grow_every = round(_GROWN_AT * n_batches / max(1, bits - INITIAL_BITS))
+    return Bottleneck(params.dimension, bits=bits, grow_every=max(1, grow_every))
 
 
 def _split(labels: np.ndarray, n_speakers: int, params: Encoder) -> tuple[np.ndarray, np.ndarray]:
