@@ -20,7 +20,7 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 CorpusName = Literal["voices", "folder", "vectors", "librispeech", "common_voice", "crema_d", "ravdess"]
 EncoderName = Literal["ecapa", "ge2e", "speechbrain"]
-Method = Literal["vq", "sfvq"]
+Method = Literal["vq", "sfvq", "kmeans", "curve", "tree", "balanced", "diveq", "sf_diveq"]
 Mode = Literal["faithful", "exact"]
 Encoding = Literal["nearest", "interval"]
 
@@ -86,6 +86,20 @@ class Features(Section):
     hop_seconds: PositiveFloat = 0.010
 
 
+class Bottleneck(Section):
+    """Quantiser inside the encoder, trained with it."""
+
+    bits: Annotated[int, Field(ge=0, le=16)] = 0
+    learning_rate: PositiveFloat = 0.1
+    weight: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 1.0
+
+    @model_validator(mode="after")
+    def _curve(self) -> Bottleneck:
+        if self.bits == 1:
+            raise ValueError("bits=1 should be 0 (no bottleneck) or 2 … 16, for a curve of at least 4 corners")
+        return self
+
+
 class Encoder(Section):
     """Which speaker encoder, and how it is trained where it is trained here."""
 
@@ -100,6 +114,7 @@ class Encoder(Section):
     margin: Annotated[float, Field(ge=0, lt=1.5)] = 0.2
     scale: PositiveFloat = 30.0
     validation_fraction: Fraction = 0.1
+    bottleneck: Bottleneck = Bottleneck()
     seed: Seed = 0
 
     @property
@@ -125,9 +140,9 @@ class VQ(Section):
 
 
 class Codebooks(Section):
-    """Training of the codebooks."""
+    """Training of the codebooks; epochs to replacement are for the methods trained by gradient."""
 
-    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("vq", "sfvq")
+    methods: Annotated[tuple[Method, ...], Field(min_length=1)] = ("vq", "sfvq", "kmeans", "curve", "tree", "balanced")
     bits: Annotated[tuple[Annotated[int, Field(ge=2, le=16)], ...], Field(min_length=1)] = (4, 5, 6, 7, 8)
     repeats: PositiveInt = 5
     epochs: PositiveInt = 100

@@ -1,6 +1,7 @@
 """Tables for people: the headline of a run, and its results as Markdown.
 
 headline          the figures to compare two runs by, for `dvc metrics diff`
+tradeoff_table    distortion against uniformity at each bitrate
 occupancy_table   a metric at each bitrate beside its floors
 attack_table      identification and verification rates at each bitrate
 summary           all of them on one page
@@ -56,6 +57,24 @@ def _highest_telling_bits(metrics: pd.DataFrame) -> int:
     worst = metrics[metrics["metric"] == "worst_case_bits"].groupby("bits")["calibrated_infinite"].max()
     telling = worst.index[worst < 0.05]
     return int(telling.max() if len(telling) else worst.index.min())
+
+
+def tradeoff_table(metrics: pd.DataFrame, *, reference: str = "vq") -> str:
+    """Distortion and spread as Markdown: a row for each variant, a cell `distortion / cv_over_limit` for each bitrate.
+
+    Distortion is relative to that of the variant ``reference`` at the bitrate; absolute where there is none.
+    """
+    distortion, spread = (
+        metrics[metrics["metric"] == metric].pivot(index="variant", columns="bits", values="mean")
+        for metric in ("mse", "cv_over_limit")
+    )
+    if reference in distortion.index:
+        distortion = distortion / distortion.loc[reference]
+    lines = ["| | " + " | ".join(f"{b} bits" for b in distortion) + " |", "|---" * (len(distortion.columns) + 1) + "|"]
+    for variant in metrics["variant"].unique():
+        pairs = zip(distortion.loc[variant], spread.loc[variant], strict=True)
+        lines.append(f"| {variant} | " + " | ".join(f"{error:.3f} / {cv:.2f}" for error, cv in pairs) + " |")
+    return "\n".join(lines)
 
 
 def occupancy_table(metrics: pd.DataFrame, metric: str, *, digits: int = 3) -> str:
@@ -121,6 +140,11 @@ def summary(metrics: pd.DataFrame, attack: pd.DataFrame, *, corpus: str, n_test:
         "resampling the test speakers. Floors: what perfectly uniform codes give in a sample of this size, mean "
         "[95 % band]. *∞ in*: so many repeats, or draws of a floor, are infinite and left out of the mean.",
     ]
+    relative = "relative to that of `vq`" if (metrics["variant"] == "vq").any() else "squared embedding units"
+    parts.append(
+        f"## Distortion against uniformity\n\nMeans over the repeats: distortion, {relative} / spread of the cell "
+        f"probabilities over the sampling limit (1: as even as the training set allows).\n\n{tradeoff_table(metrics)}"
+    )
     parts += [f"## {title}\n\n{occupancy_table(metrics, metric)}" for metric, title in SECTIONS.items()]
     if len(attack):
         speakers, attacked, probes = attack[["n_speakers", "n_attacked", "n_probes"]].iloc[0]

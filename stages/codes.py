@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from porcupine import storage
 from porcupine.params import Params
-from porcupine.quantizers import variants
+from porcupine.quantizers import fitted
 from stages.common import run
 from stages.grid import variant_names
 
@@ -20,31 +20,14 @@ def main(params: Params, embeddings: Path, codebooks: Path, resampled: Path, cod
     with storage.replacing(codes) as folder:
         folder.mkdir()
         for variant in tqdm(variant_names(params), desc="encode", unit="variant"):
+            source = codebooks if variant in params.codebooks.methods else resampled
+            quantizers = fitted.load(source / f"{variant}.npz")
             arrays = {}
             for bits in params.codebooks.bits:
-                books, intervals = _books(variant, bits, codebooks, resampled)
-                arrays[f"codebook_b{bits}"] = books
+                arrays[f"codebook_b{bits}"] = np.stack([one.codebook for one in quantizers[bits]])
                 for name, vectors in samples.items():
-                    arrays[f"{name}_b{bits}"] = np.stack(
-                        [
-                            variants.encode(vectors, book, intervals=cuts)
-                            for book, cuts in zip(books, intervals, strict=True)
-                        ]
-                    )
+                    arrays[f"{name}_b{bits}"] = np.stack([one.encode(vectors) for one in quantizers[bits]])
             storage.save_arrays(folder / f"{variant}.npz", arrays)
-
-
-def _books(variant: str, bits: int, codebooks: Path, resampled: Path) -> tuple[np.ndarray, list]:
-    method, *how = variant.split("-")
-    trained = storage.load_arrays(codebooks / f"{method}.npz")[f"b{bits}"]
-    if not how:
-        return trained, [None] * len(trained)
-    mode, encoding = how
-    normalised = storage.load_arrays(resampled / f"{method}-{mode}.npz")
-    books = normalised[f"codebook_b{bits}"]
-    if encoding == "nearest":
-        return books, [None] * len(books)
-    return books, list(zip(trained, normalised[f"thresholds_b{bits}"], strict=True))
 
 
 if __name__ == "__main__":

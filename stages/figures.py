@@ -40,6 +40,7 @@ def main(
         "example": library.example_2d(**_example(params.figures.seed)),
         "histograms": library.histograms(counts, n_test),
         "metrics": library.metrics_by_bitrate(table, published_values(), n_test=n_test),
+        "tradeoff": library.tradeoff(table),
         "overview": library.overview(_first_and_most_even(counts), table, n_test),
     }
     if (curves / "plots").is_dir():

@@ -6,7 +6,11 @@ import pytest
 import yaml
 from imports import ROOT, closure
 
-STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+from porcupine import params
+from stages.grid import variant_names
+
+MAP = yaml.safe_load((ROOT / "dvc.yaml").read_text())
+STAGES = MAP["stages"]
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 
 
@@ -50,6 +54,14 @@ def test_a_stage_reads_only_what_an_earlier_one_wrote():
             assert dep.endswith(".py") or any(out == dep or out.startswith(f"{dep}/") for out in written), dep
         for out in [*stage.get("outs", []), *stage.get("metrics", [])]:
             written.add(out if isinstance(out, str) else next(iter(out)))
+
+
+def test_plots_show_all_variants_of_the_committed_params():
+    named = variant_names(params.load(ROOT / "params.yaml"))
+    curves = [curves for plot in MAP["plots"] for entry in plot.values() for curves in entry["y"].values()]
+    shown = [[name for name in names if "floor" not in name] for names in curves if isinstance(names, list)]
+    assert len(shown) == 9
+    assert all(sorted(names) == sorted(named) for names in shown)
 
 
 def test_the_closure_sees_through_packages_and_functions(tmp_path):

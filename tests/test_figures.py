@@ -9,6 +9,7 @@ from porcupine.figures.style import styles
 from porcupine.published import published_values
 
 VARIANTS = ("vq", "sfvq", "sfvq-faithful-nearest", "sfvq-exact-nearest", "sfvq-exact-interval")
+GRID = (*VARIANTS, "kmeans", "curve-nearest", "curve-interval", "tree", "balanced")
 TWO = ("vq", "sfvq-exact-interval")
 INFINITE = "open: infinite in some repeats"
 
@@ -37,6 +38,18 @@ def attack_table():
     return pd.DataFrame(rows)
 
 
+def tradeoff_table(spread=(2.0, 0.8), distortion=(5.0, 6.0)):
+    """Two variants at two bitrates, with a range of 10 % about each mean."""
+    rows = [
+        {"variant": variant, "bits": b, "metric": metric, "mean": mean, "low": 0.9 * mean, "high": 1.1 * mean}
+        | {"calibrated_low": 0.5, "calibrated_high": 1.5}
+        for metric, means in (("cv_over_limit", spread), ("mse", distortion))
+        for variant, mean in zip(TWO, means, strict=True)
+        for b in (4, 5)
+    ]
+    return pd.DataFrame(rows)
+
+
 def history_table():
     return pd.DataFrame({"epoch": [1, 2, 3], "loss": [5.0, 3.0, 2.0], "eer": [0.2, 0.1, 0.061]})
 
@@ -54,6 +67,7 @@ DRAWINGS = {
     "overview": lambda: figures.overview({"vq": [0, 5, 3, 8]}, metrics_table(n_empty=1), 16),
     "encoder": lambda: figures.encoder_curves(history_table()),
     "attack": lambda: figures.attack(attack_table()),
+    "tradeoff": lambda: figures.tradeoff(tradeoff_table()),
 }
 
 
@@ -100,9 +114,18 @@ def test_all_axes_say_what_they_show(name):
 
 
 def test_no_two_variants_look_alike_even_without_colour():
-    looks = styles([*VARIANTS, "balanced", "random", "product", "lattice"])
-    for attribute in ("label", "color", "marker"):
-        assert len({getattr(look, attribute) for look in looks.values()}) == len(looks)
+    looks = styles([*GRID, "diveq", *(name.replace("sfvq", "sf_diveq") for name in VARIANTS[1:]), "random", "lattice"])
+    assert len({look.label for look in looks.values()}) == len(looks) == 17
+    assert len({(look.marker, str(look.linestyle)) for look in looks.values()}) == len(looks)
+    assert len({(look.color, look.marker) for look in looks.values()}) == len(looks)
+
+
+def test_variants_of_a_family_share_a_colour_and_the_encodings_of_all_a_marker():
+    looks = styles(GRID)
+    assert len({looks[name].color for name in VARIANTS[1:]}) == 1
+    assert len({look.color for look in looks.values()}) == 4
+    assert looks["curve-interval"].marker == looks["sfvq-exact-interval"].marker
+    assert looks["curve-nearest"].marker == looks["sfvq-exact-nearest"].marker
 
 
 def test_an_unknown_variant_has_the_same_style_in_any_order():
@@ -264,6 +287,10 @@ def test_a_missing_column_or_metric_is_named():
         figures.attack(attack_table().drop(columns="chance"))
     with pytest.raises(InputError, match="attack table: no quantised variant with figure 'top5'"):
         figures.attack(attack_table().query("figure != 'top5'"))
+    with pytest.raises(InputError, match="metrics: no row with metric 'mse'"):
+        figures.tradeoff(tradeoff_table().query("metric != 'mse'"))
+    with pytest.raises(InputError, match="metrics: missing column calibrated_low"):
+        figures.tradeoff(tradeoff_table().drop(columns="calibrated_low"))
 
 
 def test_the_overview_sets_histograms_beside_the_worst_case():
@@ -272,6 +299,70 @@ def test_the_overview_sets_histograms_beside_the_worst_case():
     titles = [axes.get_title(loc="left") for axes in figure.axes]
     assert titles == ["VQ", "SFVQ, exact, interval codes", "Worst-case disclosure"]
     assert {"B bits, the ideal", INFINITE, *(look.label for look in styles(VARIANTS).values())} <= set(legend(figure))
+
+
+def points(axes):
+    """Where each variant stands, by its label."""
+    return {
+        line.get_label(): (line.get_xdata()[0], line.get_ydata()[0])
+        for line in axes.lines
+        if line.get_label()[0] != "_"
+    }
+
+
+def test_the_trade_off_has_a_panel_a_bitrate_and_a_point_a_variant():
+    # By hand: 6 / 5 of plain VQ's distortion.
+    figure = figures.tradeoff(tradeoff_table())
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["4 bits", "5 bits"]
+    for axes in figure.axes:
+        assert points(axes) == {"VQ": (1.0, 2.0), "SFVQ, exact, interval codes": (pytest.approx(1.2), 0.8)}
+        assert axes.get_yscale() == "log"
+        ranges = [np.ptp(path.vertices, axis=0) for lines in axes.collections for path in lines.get_paths()]
+        assert np.allclose(ranges, [(0.2, 0), (0, 0.4), (0.24, 0), (0, 0.16)])
+        band, limit = axes.patches[0].get_extents().transformed(axes.transData.inverted()), axes.lines[0]
+        assert np.allclose([band.y0, band.y1], [0.5, 1.5])
+        assert set(limit.get_ydata()) == {1}
+    assert figure.axes[0].get_xlabel() == "distortion over VQ's"
+    assert legend(figure)[:2] == ["VQ", "SFVQ, exact, interval codes"]
+
+
+def test_without_plain_vq_the_distortion_is_absolute():
+    table = tradeoff_table().query("variant != 'vq'")
+    figure = figures.tradeoff(table)
+    assert points(figure.axes[0]) == {"SFVQ, exact, interval codes": (6.0, 0.8)}
+    assert figure.axes[0].get_xlabel() == "distortion, mean squared error"
+
+
+def test_a_spread_of_nought_is_an_open_marker_at_the_edge():
+    figure = figures.tradeoff(tradeoff_table(spread=(2.0, 0.0)))
+    axes = figure.axes[0]
+    _, y = points(axes)["SFVQ, exact, interval codes"]
+    assert y == axes.get_ylim()[0] > 0
+    (mark,) = [line for line in axes.lines if line.get_markerfacecolor() == "white"]
+    assert mark.get_ydata()[0] == y
+    assert "open: not above sampling noise" in legend(figure)
+    assert "open: not above sampling noise" not in legend(figures.tradeoff(tradeoff_table()))
+    figures.tradeoff(tradeoff_table(spread=(0.0, 0.0))).draw_without_rendering()
+
+
+@pytest.mark.parametrize("name", ["histograms", "metrics", "overview", "tradeoff"])
+def test_the_whole_grid_fits_into_each_figure(name):
+    counts = {variant: [8, 8] for variant in GRID}
+    table = metrics_table(GRID, bits=(4, 5, 6, 7, 8))
+    everything = pd.concat(
+        [table, *(table.query("metric == 'std'").assign(metric=m) for m in ("mse", "cv_over_limit"))]
+    )
+    figure = {
+        "histograms": lambda: figures.histograms(counts, 16),
+        "metrics": lambda: figures.metrics_by_bitrate(table, published_values(), n_test=10_240),
+        "overview": lambda: figures.overview({"vq": [8, 8], "tree": [8, 8]}, table, 16),
+        "tradeoff": lambda: figures.tradeoff(everything),
+    }[name]()
+    figure.draw_without_rendering()
+    for axes in figure.axes:
+        box = axes.get_window_extent()
+        assert min(box.width, box.height) > 0.7 * figure.dpi
+        assert not box.overlaps(figure.legends[0].get_window_extent())
 
 
 def test_the_encoder_s_last_equal_error_rate_is_written_out():

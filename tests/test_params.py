@@ -35,6 +35,7 @@ def test_every_random_stage_has_its_seed_in_the_file():
         ({"codebooks": {"bits": [40]}}, "codebooks.bits.0=40: input should be less than or equal to 16"),
         ({"codebooks": {"bits": [4, 4]}}, "codebooks: bits=[4, 4] names something twice"),
         ({"encoder": {"epochs": "many"}}, "encoder.epochs='many': input should be a valid integer"),
+        ({"encoder": {"bottleneck": {"bits": 1}}}, "encoder.bottleneck: bits=1 should be 0 (no bottleneck) or 2 … 16"),
         ({"manifest": {"min_seconds": 70}}, "manifest: min_seconds=70.0 should be <= max_seconds=60.0"),
         ({"manifest": {"test_fraction": 1.5}}, "manifest.test_fraction=1.5: input should be less than 1"),
         ({"compute": {"device": "gpu"}}, "compute.device='gpu' is not known; did you mean 'cpu'?"),

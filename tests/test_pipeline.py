@@ -35,11 +35,12 @@ def test_the_experiment_ends_in_figures_and_metrics(finished):
     assert "sfvq-exact-interval" in metrics and "vq" in metrics
     table = pd.read_csv(reports / "metrics.csv")
     assert set(table["bits"]) == {2, 3} and table.loc[table["metric"] != "mse", "calibrated_mean"].notna().all()
-    for name in ("example", "histograms", "metrics", "overview", "encoder", "attack"):
+    for name in ("example", "histograms", "metrics", "tradeoff", "overview", "encoder", "attack"):
         assert (reports / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (reports / "figures" / f"{name}.svg").read_text()
     attack = pd.read_csv(reports / "attack.csv")
     assert set(attack["variant"]) == {"raw", *set(table["variant"])}
+    assert {"vq", "sfvq-faithful-nearest", "curve-interval", "tree", "balanced"} < set(table["variant"])
     assert "worst-case" in (reports / "summary.md").read_text().lower()
 
 
@@ -77,7 +78,10 @@ def test_a_new_bitrate_reruns_the_codebooks_and_what_follows_only(finished):
     write_params(finished, TINY, {"codebooks": {"bits": [2, 3, 4]}})
     output = dvc(finished, "repro")
     ran = re.findall(r"Running stage '([^']+)'", output)
-    assert ran == ["codebooks@vq", "codebooks@sfvq", "resample", "codes", "attack", "metrics", "figures"]
+    assert ran == [
+        *(f"codebooks@{method}" for method in TINY["codebooks"]["methods"]),
+        *("resample", "codes", "attack", "metrics", "figures"),
+    ]
     assert set(pd.read_csv(finished / "reports" / "metrics.csv")["bits"]) == {2, 3, 4}
 
 

@@ -77,6 +77,40 @@ def test_the_headline_of_vectors_without_labels_has_no_attack():
     assert list(record["sfvq-exact-interval"]) == ["worst_case_bits", "worst_case_plus_one_bits", "cv_over_limit"]
 
 
+def tradeoff_metrics(variants=("vq", "tree")):
+    values = {
+        ("vq", "mse"): 2.0,
+        ("vq", "cv_over_limit"): 3.456,
+        ("tree", "mse"): 2.1,
+        ("tree", "cv_over_limit"): 0.987,
+    }
+    rows = [
+        {"variant": variant, "bits": bits, "metric": metric, "mean": bits * value}
+        for bits in (1, 2)
+        for (variant, metric), value in values.items()
+        if variant in variants
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_distortion_stands_against_uniformity():
+    # By hand: 2.1 / 2 of plain VQ's distortion at each bitrate.
+    assert report.tradeoff_table(tradeoff_metrics()).splitlines() == [
+        "| | 1 bits | 2 bits |",
+        "|---|---|---|",
+        "| vq | 1.000 / 3.46 | 1.000 / 6.91 |",
+        "| tree | 1.050 / 0.99 | 1.050 / 1.97 |",
+    ]
+
+
+def test_without_plain_vq_the_distortion_is_absolute():
+    assert report.tradeoff_table(tradeoff_metrics(["tree"])).splitlines()[2:] == [
+        "| tree | 2.100 / 0.99 | 4.200 / 1.97 |"
+    ]
+    page = report.summary(metrics_table().query("variant != 'vq'"), EMPTY_ATTACK, corpus="voices", n_test=400)
+    assert "distortion, squared embedding units / spread" in page
+
+
 def test_a_cell_is_mean_quantiles_and_error():
     metrics = metrics_table()
     columns = ("mean", "low", "high", "standard_error")
@@ -144,6 +178,11 @@ def test_the_summary_holds_everything():
     assert page.startswith("# Results on `voices`, 400 test samples\n\n")
     for metric, title in report.SECTIONS.items():
         assert f"## {title}\n\n{report.occupancy_table(metrics, metric)}\n" in page
+    assert (
+        "## Distortion against uniformity\n\nMeans over the repeats: distortion, relative to that of `vq` / spread"
+        in page
+    )
+    assert f"allows).\n\n{report.tradeoff_table(metrics)}\n" in page
     assert "all 50 test speakers\n\n150 other utterances of 50 of them" in page
     assert page.endswith(report.attack_table(attack) + "\n")
     assert "nan" not in page

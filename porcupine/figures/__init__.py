@@ -8,6 +8,7 @@ Every variant looks the same in all figures; see `porcupine.figures.style`.
     overview            histograms and worst case side by side
     encoder_curves      training of the speaker encoder
     attack              identification and verification by an attacker who sees codes
+    tradeoff            distortion against uniformity at each bitrate
     save                Figure -> .png and .svg
 """
 
@@ -15,6 +16,16 @@ from porcupine.figures.attacker import attack
 from porcupine.figures.example import example_2d
 from porcupine.figures.occupancy import histograms, metrics_by_bitrate, overview
 from porcupine.figures.style import save
+from porcupine.figures.tradeoff import tradeoff
 from porcupine.figures.training import encoder_curves
 
-__all__ = ["attack", "encoder_curves", "example_2d", "histograms", "metrics_by_bitrate", "overview", "save"]
+__all__ = [
+    "attack",
+    "encoder_curves",
+    "example_2d",
+    "histograms",
+    "metrics_by_bitrate",
+    "overview",
+    "save",
+    "tradeoff",
+]

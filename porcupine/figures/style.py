@@ -1,7 +1,7 @@
 """The look that all figures share, and how they are written.
 
-A variant is one way of making codes. Each has a colour (Okabe & Ito's palette, safe for the colour-blind), a marker and
-a line style, the same in every figure, so that no figure depends on colour alone.
+A variant is one way of making codes. Each looks the same in every figure: its family has a colour (Okabe & Ito's
+palette, safe for the colour-blind) and a line style, its way of encoding a marker, so that no line depends on colour.
 
     styled           decorator: run a function under the shared look, whatever the user's matplotlibrc says
     styles           variant names -> label, colour, marker and line style
@@ -91,15 +91,37 @@ class Style:
         }
 
 
+_POLYLINE = {
+    "": ("not normalised", "^"),
+    "-faithful-nearest": ("paper's resampling", "D"),
+    "-exact-nearest": ("exact resampling", "v"),
+    "-exact-interval": ("exact, interval codes", "o"),
+}
+
+
+def _polyline(method: str, label: str) -> dict[str, tuple[str, str]]:
+    return {method + end: (f"{label}, {text}", marker) for end, (text, marker) in _POLYLINE.items()}
+
+
+# Families by colour and line; within them, a marker for each way of encoding.
+_FAMILIES: tuple[tuple[str, Any, dict[str, tuple[str, str]]], ...] = (
+    ("#D55E00", (0, (5, 1.5)), {"vq": ("VQ", "s"), "kmeans": ("k-means", "X"), "diveq": ("DiVeQ", "d")}),
+    ("#0072B2", (0, (3, 1.2)), _polyline("sfvq", "SFVQ")),
+    ("#CC79A7", (0, (1, 1.2)), _polyline("sf_diveq", "SF-DiVeQ")),
+    (
+        "#009E73",
+        "-",
+        {"curve-nearest": ("Curve, nearest codeword", "v"), "curve-interval": ("Curve, interval codes", "o")},
+    ),
+    ("#E69F00", (0, (6, 1.5, 1, 1.5)), {"tree": ("Tree, nested codes", "<"), "balanced": ("Balanced cells", "h")}),
+)
 _KNOWN = {
-    "vq": Style("VQ", "#D55E00", "s", (0, (5, 1.5))),
-    "sfvq": Style("SFVQ, not normalised", "#CC79A7", "^", (0, (1, 1.2))),
-    "sfvq-faithful-nearest": Style("SFVQ, paper's resampling", "#E69F00", "D", (0, (6, 1.5, 1, 1.5))),
-    "sfvq-exact-nearest": Style("SFVQ, exact resampling", "#009E73", "v", (0, (3, 1.2))),
-    "sfvq-exact-interval": Style("SFVQ, exact, interval codes", "#0072B2", "o", "-"),
+    variant: Style(label, color, marker, line)
+    for color, line, variants in _FAMILIES
+    for variant, (label, marker) in variants.items()
 }
 _MORE_COLORS = ("#56B4E9", "#882255", "#999933", "#000000", "#332288")
-_MORE_MARKERS = ("P", "X", "*", "<", ">", "p", "h")
+_MORE_MARKERS = ("P", "*", ">", "p", "8", "H", "D")
 _MORE_LINES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 2)))
 
 
