@@ -32,9 +32,12 @@ SMOOTHING = 0.3
 
 _NEIGHBOURS = 64
 _CANDIDATES = 16
+_LEAD_SAMPLES = 8192
 _EARLY_SAMPLES = 512  # a cell; so many are enough for the first rounds
-_ROUNDS = 20, 6  # on those, and on all
-_TEMPERATURES = 2.0, 0.5  # in typical leads, first and last
+_ROUNDS = 20, 4  # on those, and on all
+_FIRST_TEMPERATURE = 2.0  # in typical leads
+_LAST_TEMPERATURE = 4.0, 0.1, 0.7  # over the root of a cell's samples, at least, at most
+_COOLER = 1.0, 0.3, 0.1, 0.01  # one attempt after the other, while sites merge, which no weights can part
 _TINY = 1e-6
 _RELAXATION = 1.4  # of the fixed-point steps of the weights
 
@@ -109,14 +112,27 @@ def fit_balanced(vectors: Vectors, *, bits: int, seed: int, exact: bool = False)
 def anneal(
     vectors: np.ndarray, codes: np.ndarray, n_sites: int, rng: np.random.Generator, sites_of: SitesOf | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Lloyd's algorithm with cells of one size, memberships soft at first: fewer poor local optima, less overfitting.
+    """Lloyd's algorithm with cells of one size, memberships soft at first, which finds better optima.
+
+    The fewer samples a cell holds the softer they stay: cells that follow single samples are less even for new ones.
 
     vectors : float32 [N, D]; codes : int [N], the cells to start from, of about one size.
     sites_of : where the sites of given cells lie; at the means, if None.
     Returns sites float32 [K, D] and weights float64 [K] (offsets taken off), the weights not settled yet.
     """
-    sites_of = sites_of or _means
-    first, last = _TEMPERATURES
+    for cooler in _COOLER:
+        sites, weights = _anneal(vectors, codes, n_sites, rng, sites_of or _means, cooler)
+        if np.bincount(nearest_codewords(vectors, sites, weights), minlength=n_sites).all():
+            break
+    return sites, weights
+
+
+def _anneal(
+    vectors: np.ndarray, codes: np.ndarray, n_sites: int, rng: np.random.Generator, sites_of: SitesOf, cooler: float
+) -> tuple[np.ndarray, np.ndarray]:
+    factor, least, most = _LAST_TEMPERATURE
+    first, last = _FIRST_TEMPERATURE, min(max(factor * np.sqrt(n_sites / len(vectors)), least), most)
+    first, last = cooler * first, cooler * last
     ladder = first * (last / first) ** np.linspace(0, 1, _ROUNDS[0])
     n_early = _EARLY_SAMPLES * n_sites
     if n_early >= len(vectors):
@@ -164,11 +180,15 @@ def _rounds(
 
 def typical_lead(vectors: np.ndarray, codes: np.ndarray, sites: np.ndarray, weights: np.ndarray) -> float:
     """Median lead of the best site over the next, in squared units: the yardstick of temperatures."""
-    if len(sites) < 2:
+    part = slice(0, len(vectors), max(1, len(vectors) // _LEAD_SAMPLES))
+    return _lead(*power.neighbour_costs(vectors[part], codes[part], sites, weights, _NEIGHBOURS), weights)
+
+
+def _lead(costs: np.ndarray, candidates: np.ndarray, weights: np.ndarray) -> float:
+    if len(weights) < 2:
         return 1.0
-    part = slice(0, len(vectors), max(1, len(vectors) // 8192))
-    costs, candidates = power.neighbour_costs(vectors[part], codes[part], sites, weights, _NEIGHBOURS)
-    two = np.partition(costs - weights.astype(costs.dtype)[candidates], 1, axis=1)
+    part = slice(0, len(costs), max(1, len(costs) // _LEAD_SAMPLES))
+    two = np.partition(costs[part] - weights.astype(costs.dtype)[candidates[part]], 1, axis=1)
     return max(float(np.median(two[:, 1] - two[:, 0])), _TINY)
 
 
@@ -181,15 +201,14 @@ def calibrate(
     sites : float32 [K, D]; weights : float [K], to start from; in the units of the blocks.
     """
     held: list[np.ndarray] = []
-    parts, lead = [], 0.0
+    parts = []
     for block in blocks:
         held += [block] if exact else []
         codes = nearest_codewords(block, sites, weights)
-        lead = lead or typical_lead(block, codes, sites, weights)
         near = power.neighbour_costs(block, codes, sites, weights, _NEIGHBOURS)
         parts.append(power.best_candidates(*near, weights, _CANDIDATES))
     costs, candidates = (np.concatenate(part) for part in zip(*parts, strict=True))
-    temperature = SMOOTHING * lead
+    temperature = SMOOTHING * _lead(costs, candidates, weights)
     weights = power.equalise(costs, candidates, weights, smoothing=(temperature, temperature))
     return _settle(np.concatenate(held), sites, weights, costs, candidates, temperature) if exact else weights
 

@@ -20,9 +20,11 @@ import itertools
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.sparse import csr_matrix
+from scipy.sparse.csgraph import dijkstra
 
 _PRUNE = 1e-3  # memberships below it do not count in the curvature
 _RIDGE = 1e-2  # keeps the curvature of cells without a neighbour in reach away from 0, relative
+_TINY = 1e-100  # an edge of length 0, which a sparse graph would leave out
 _STRIDE = 10  # largest step of a weight, in units of the smoothing
 
 
@@ -199,17 +201,10 @@ class _Flow:
 
     def augment(self, sources: np.ndarray, sinks: np.ndarray) -> bool:
         """Move samples along shortest paths that share no cell; False where no sink can be reached."""
-        reduced = np.maximum(self.gap + self.weights[:, None] - self.weights, 0)
-        distance = np.where(sources, 0.0, np.inf)
-        before = np.full(len(distance), -1)
-        reached = np.flatnonzero(sources)
-        while len(reached):
-            through = distance[reached, None] + reduced[reached]
-            best = through.argmin(axis=0)
-            shorter = through[best, np.arange(len(distance))]
-            reached_now = np.flatnonzero(shorter < distance)
-            distance[reached_now], before[reached_now] = shorter[reached_now], reached[best[reached_now]]
-            reached = reached_now
+        start, end = np.nonzero(np.isfinite(self.gap))
+        reduced = self.gap[start, end] + self.weights[start] - self.weights[end]
+        graph = csr_matrix((np.maximum(reduced, _TINY), (start, end)), shape=self.gap.shape)
+        distance, before, _ = dijkstra(graph, indices=np.flatnonzero(sources), min_only=True, return_predecessors=True)
         ends = np.flatnonzero(sinks & np.isfinite(distance))
         if not len(ends):
             return False
@@ -232,12 +227,12 @@ class _Flow:
             self._update(int(cell), np.flatnonzero(self.codes == cell))
         return True
 
-    def inner_weights(self, sweeps: int = 10) -> np.ndarray:
+    def inner_weights(self, sweeps: int = 5) -> np.ndarray:
         """Weights well inside the range that keeps the assignment: each in turn to the middle of its own."""
-        weights = self.weights.copy()
+        weights, gap_into = self.weights.copy(), np.ascontiguousarray(self.gap.T)
         for _ in range(sweeps):
             for cell in range(len(weights)):
-                upper = (self.gap[:, cell] + weights).min()
+                upper = (gap_into[cell] + weights).min()
                 lower = (weights - self.gap[cell]).max()
                 if np.isfinite(upper) and np.isfinite(lower):
                     weights[cell] = 0.5 * (upper + lower)

@@ -28,7 +28,9 @@ class Samples:
         if isinstance(vectors, Samples):
             vectors = vectors._shards
         shards = vectors if isinstance(vectors, list | tuple) else [vectors]
-        self._shards = [shard if isinstance(shard, np.ndarray) else np.asarray(shard) for shard in shards]
+        self._shards: list[np.ndarray] = [
+            shard if isinstance(shard, np.ndarray) else np.asarray(shard) for shard in shards
+        ]
         for shard in self._shards:
             if shard.ndim != 2 or 0 in shard.shape:
                 raise InputError(f"{name} have shape {shard.shape}, should be [N, D], one row a sample")
@@ -79,16 +81,18 @@ class Samples:
         if n_samples >= len(self):
             return self.whole()
         index = np.sort(rng.choice(len(self), n_samples, replace=False))
-        return self._finite(self.rows(index), 0)
+        return self._finite(self.rows(index), index)
 
-    def _finite(self, rows: np.ndarray, first: int) -> np.ndarray:
+    def _finite(self, rows: np.ndarray, numbers: int | np.ndarray) -> np.ndarray:
+        """In float32; ``numbers`` of the rows, or of the first where they are consecutive."""
         with np.errstate(over="ignore"):
             block = np.ascontiguousarray(rows, dtype=np.float32)
-        finite: np.ndarray = np.isfinite(block).all(axis=1)
+        finite = np.asarray(np.isfinite(block).all(axis=1))
         if not finite.all():
+            bad = np.argmin(finite)
             raise InputError(
                 f"{self.name} are not finite in {np.sum(~finite)} of {len(finite)} rows, "
-                f"first row {first + np.argmin(finite)}: drop those rows"
+                f"first row {numbers[bad] if isinstance(numbers, np.ndarray) else numbers + bad}: drop those rows"
             )
         return block
 

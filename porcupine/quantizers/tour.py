@@ -95,7 +95,7 @@ def fit_curve(vectors: Vectors, *, bits: int, seed: int) -> Tour:
     return Tour(cell_means(samples, tour), sites, weights, tour.thresholds)
 
 
-def short_path(points: np.ndarray, *, sweeps: int = 20) -> np.ndarray:
+def short_path(points: np.ndarray, *, sweeps: int = 4) -> np.ndarray:
     """Order points so that the path through all of them is short: nearest neighbours first, then 2-opt and or-opt.
 
     points : float [K, D]. Returns int [K]. Starts at the point furthest from the mean.
