@@ -32,7 +32,8 @@ def test_the_params_that_it_sets_are_valid():
         params.check(changes)
 
 
-def test_its_python_runs(capsys):
+def test_its_python_runs(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     code = re.search(r"```python\n(.*?)```", README, flags=re.DOTALL)[1]
     exec(compile(code, "README.md", "exec"), {})
     assert re.search(r"worst case 5\.\d\d bits of 5", capsys.readouterr().out)

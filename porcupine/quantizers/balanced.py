@@ -1,48 +1,20 @@
 """Balanced quantiser: power cells that hold one share of the training samples each, at the least distortion for that.
 
-    fit_balanced   vectors -> PowerCells
-    PowerCells     fitted: codebook, sites and weights
-    anneal         Lloyd's algorithm with equal cells, the memberships soft at first
-    Geometry       the part of the training samples that shapes the cells, of unit variance
-
-The weights that make cells equal can be set `exactly`, so that each holds N/K training samples, or on smoothed
-memberships: a sample near a border then counts for both sides. Smoothing estimates the probability of a cell with less
-variance, so the codes of *new* speakers are more even, even than the sampling limit of exact cells.
+fit_balanced   vectors -> PowerCells
+PowerCells     fitted: codebook, sites and weights
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_matrix
 
-from porcupine.quantizers import power
-from porcupine.quantizers.base import Quantizer, global_scale, nearest_codewords
+from porcupine.quantizers.base import Quantizer, nearest_codewords
+from porcupine.quantizers.cells import Geometry, anneal, calibrate, cell_means
 from porcupine.quantizers.halving import halve
 from porcupine.quantizers.samples import Samples, Vectors
 from porcupine.randomness import generator
-
-GEOMETRY_SAMPLES = 2**17
-"""Of the training samples, so many at most shape the cells; all of them set weights, thresholds and codewords."""
-
-SMOOTHING = 0.3
-"""Temperature of the memberships that set the final weights, in typical leads of the best site over the next."""
-
-_NEIGHBOURS = 64
-_CANDIDATES = 16
-_LEAD_SAMPLES = 8192
-_EARLY_SAMPLES = 512  # a cell; so many are enough for the first rounds
-_ROUNDS = 20, 4  # on those, and on all
-_FIRST_TEMPERATURE = 2.0  # in typical leads
-_LAST_TEMPERATURE = 4.0, 0.1, 0.7  # over the root of a cell's samples, at least, at most
-_COOLER = 1.0, 0.3, 0.1, 0.01  # one attempt after the other, while sites merge, which no weights can part
-_TINY = 1e-6
-_RELAXATION = 1.4  # of the fixed-point steps of the weights
-
-SitesOf = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
-"""(sums [K, D], sizes [K]) of the cells -> sites float32 [K, D] and offsets [K] that add to their costs."""
 
 
 @dataclass(frozen=True)
@@ -59,35 +31,6 @@ class PowerCells(Quantizer):
     def encode(self, vectors: Vectors) -> np.ndarray:
         """See `Quantizer`."""
         return nearest_codewords(vectors, self.sites, self.weights)
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """Training samples moved to mean 0 and unit variance, and how to move back.
-
-    vectors : float32 [n, D]; center : float32 [D] and scale, in embedding units.
-    """
-
-    vectors: np.ndarray
-    center: np.ndarray
-    scale: float
-
-    @classmethod
-    def of(cls, samples: Samples, rng: np.random.Generator) -> Geometry:
-        """At most GEOMETRY_SAMPLES of the samples. Raises InputError where all are equal."""
-        drawn = samples.draw(GEOMETRY_SAMPLES, rng)
-        scale = global_scale(drawn)
-        center = drawn.mean(axis=0, dtype=np.float64).astype(np.float32)
-        return cls((drawn - center) / np.float32(scale), center, scale)
-
-    def blocks(self, samples: Samples) -> Iterator[np.ndarray]:
-        """All samples, moved likewise, in blocks float32 [n, D]."""
-        for _, block in samples.blocks(entries=GEOMETRY_SAMPLES * samples.shape[1]):
-            yield (block - self.center) / np.float32(self.scale)
-
-    def sites(self, sites: np.ndarray) -> np.ndarray:
-        """Sites in embedding units, float32."""
-        return (sites * np.float32(self.scale) + self.center).astype(np.float32)
 
 
 def fit_balanced(vectors: Vectors, *, bits: int, seed: int, exact: bool = False) -> PowerCells:
@@ -107,138 +50,3 @@ def fit_balanced(vectors: Vectors, *, bits: int, seed: int, exact: bool = False)
     sites, weights = geometry.sites(sites), geometry.scale**2 * weights
     cells = PowerCells(sites, sites, weights)
     return PowerCells(cell_means(samples, cells), sites, weights)
-
-
-def anneal(
-    vectors: np.ndarray, codes: np.ndarray, n_sites: int, rng: np.random.Generator, sites_of: SitesOf | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Lloyd's algorithm with cells of one size, memberships soft at first, which finds better optima.
-
-    The fewer samples a cell holds the softer they stay: cells that follow single samples are less even for new ones.
-
-    vectors : float32 [N, D]; codes : int [N], the cells to start from, of about one size.
-    sites_of : where the sites of given cells lie; at the means, if None.
-    Returns sites float32 [K, D] and weights float64 [K] (offsets taken off), the weights not settled yet.
-    """
-    for cooler in _COOLER:
-        sites, weights = _anneal(vectors, codes, n_sites, rng, sites_of or _means, cooler)
-        if np.bincount(nearest_codewords(vectors, sites, weights), minlength=n_sites).all():
-            break
-    return sites, weights
-
-
-def _anneal(
-    vectors: np.ndarray, codes: np.ndarray, n_sites: int, rng: np.random.Generator, sites_of: SitesOf, cooler: float
-) -> tuple[np.ndarray, np.ndarray]:
-    factor, least, most = _LAST_TEMPERATURE
-    first, last = _FIRST_TEMPERATURE, min(max(factor * np.sqrt(n_sites / len(vectors)), least), most)
-    first, last = cooler * first, cooler * last
-    ladder = first * (last / first) ** np.linspace(0, 1, _ROUNDS[0])
-    n_early = _EARLY_SAMPLES * n_sites
-    if n_early >= len(vectors):
-        return _rounds(vectors, codes, n_sites, sites_of, None, np.append(ladder, [last] * _ROUNDS[1]))
-    early = np.sort(rng.choice(len(vectors), n_early, replace=False))
-    sites, weights = _rounds(vectors[early], codes[early], n_sites, sites_of, None, ladder)
-    codes = nearest_codewords(vectors, sites, weights)
-    return _rounds(vectors, codes, n_sites, sites_of, (sites, weights), np.full(_ROUNDS[1], last))
-
-
-def _means(sums: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return (sums / np.maximum(sizes, _TINY)[:, None]).astype(np.float32), np.zeros(len(sizes))
-
-
-def _rounds(
-    vectors: np.ndarray,
-    codes: np.ndarray,
-    n_sites: int,
-    sites_of: SitesOf,
-    state: tuple[np.ndarray, np.ndarray] | None,
-    temperatures: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray]:
-    share = len(vectors) / n_sites
-    means, sizes = power.group_means(vectors, codes, n_sites)
-    sites, offsets = sites_of(means * sizes[:, None], sizes)
-    weights = -offsets
-    if state:
-        sites, weights = state
-    lead = typical_lead(vectors, codes, sites, weights)
-    for temperature in lead * temperatures:
-        costs, candidates = power.neighbour_costs(vectors, codes, sites, weights, _NEIGHBOURS)
-        costs, candidates = power.best_candidates(costs, candidates, weights, _CANDIDATES)
-        for _ in range(2):
-            _, sizes, _ = power.memberships(costs, candidates, weights, temperature)
-            weights = weights + _RELAXATION * temperature * np.log(share / np.maximum(sizes, 1e-3 * share))
-        soft, sizes, _ = power.memberships(costs, candidates, weights, temperature)
-        codes = power.lowest(costs, candidates, weights)
-        ends = np.arange(0, candidates.size + 1, candidates.shape[1])
-        members = csr_matrix((soft.ravel(), candidates.ravel(), ends), shape=(len(vectors), n_sites))
-        sites, moved = sites_of(members.T @ vectors, sizes)
-        weights = weights + offsets - moved
-        offsets = moved
-    return sites, weights - weights.mean()
-
-
-def typical_lead(vectors: np.ndarray, codes: np.ndarray, sites: np.ndarray, weights: np.ndarray) -> float:
-    """Median lead of the best site over the next, in squared units: the yardstick of temperatures."""
-    part = slice(0, len(vectors), max(1, len(vectors) // _LEAD_SAMPLES))
-    return _lead(*power.neighbour_costs(vectors[part], codes[part], sites, weights, _NEIGHBOURS), weights)
-
-
-def _lead(costs: np.ndarray, candidates: np.ndarray, weights: np.ndarray) -> float:
-    if len(weights) < 2:
-        return 1.0
-    part = slice(0, len(costs), max(1, len(costs) // _LEAD_SAMPLES))
-    two = np.partition(costs[part] - weights.astype(costs.dtype)[candidates[part]], 1, axis=1)
-    return max(float(np.median(two[:, 1] - two[:, 0])), _TINY)
-
-
-def calibrate(
-    blocks: Iterator[np.ndarray], sites: np.ndarray, weights: np.ndarray, *, exact: bool = False
-) -> np.ndarray:
-    """Weights [K] that give each site one share of the samples; see `fit_balanced`.
-
-    blocks : of the samples, float32 [n, D], centred (`Geometry.blocks`).
-    sites : float32 [K, D]; weights : float [K], to start from; in the units of the blocks.
-    """
-    held: list[np.ndarray] = []
-    parts = []
-    for block in blocks:
-        held += [block] if exact else []
-        codes = nearest_codewords(block, sites, weights)
-        near = power.neighbour_costs(block, codes, sites, weights, _NEIGHBOURS)
-        parts.append(power.best_candidates(*near, weights, _CANDIDATES))
-    costs, candidates = (np.concatenate(part) for part in zip(*parts, strict=True))
-    temperature = SMOOTHING * _lead(costs, candidates, weights)
-    weights = power.equalise(costs, candidates, weights, smoothing=(temperature, temperature))
-    return _settle(np.concatenate(held), sites, weights, costs, candidates, temperature) if exact else weights
-
-
-def _settle(
-    vectors: np.ndarray,
-    sites: np.ndarray,
-    weights: np.ndarray,
-    costs: np.ndarray,
-    candidates: np.ndarray,
-    temperature: float,
-) -> np.ndarray:
-    weights = power.equalise(costs, candidates, weights, smoothing=(temperature / 2, temperature / 16))
-    fine = sites.astype(np.float64)
-    low, high = len(vectors) // len(sites), -(-len(vectors) // len(sites))
-    for _ in range(4):  # until no sample has a better site than those near its present one
-        codes = nearest_codewords(vectors, sites, weights)
-        sizes = np.bincount(codes, minlength=len(sites))
-        if sizes.min() >= low and sizes.max() <= high:
-            break
-        weights = power.settle(*power.neighbour_costs(vectors, codes, fine, weights, _NEIGHBOURS), weights)
-    return weights
-
-
-def cell_means(samples: Samples, quantizer: Quantizer) -> np.ndarray:
-    """Mean of the samples of each code, float32 [K, D]; where a code has none, its codeword as it is."""
-    sums, sizes = np.zeros(quantizer.codebook.shape), np.zeros(quantizer.size, dtype=np.int64)
-    for _, block in samples.blocks(entries=GEOMETRY_SAMPLES * samples.shape[1]):
-        center = block.mean(axis=0)
-        means, members = power.group_means(block - center, quantizer.encode(block), quantizer.size)
-        sums += members[:, None] * (means.astype(np.float64) + center)
-        sizes += members
-    return np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], quantizer.codebook).astype(np.float32)

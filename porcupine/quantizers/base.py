@@ -23,6 +23,7 @@ from porcupine.quantizers.samples import Samples, Vectors
 
 BLOCK = 2**22  # entries of a block of distances: 16 MiB in float32
 ROUNDING = 4 * float(np.finfo(np.float32).eps)  # of a score, relative to the products that it sums
+FINER = float(np.finfo(np.float64).eps / np.finfo(np.float32).eps)  # that of a score in float64, beside it
 
 
 def check_vectors(vectors: Vectors, *, n_codewords: int = 1, name: str = "vectors") -> np.ndarray:
@@ -77,7 +78,8 @@ def nearest_blocks(
         block = vectors - center
         if len(scores) < len(block):
             scores = np.empty((len(block), len(codebook)), dtype=np.float32)
-        score = np.matmul(block, transposed, out=scores[: len(block)])
+        with np.errstate(invalid="ignore"):  # raised at random by a kernel that reads past a single row
+            score = np.matmul(block, transposed, out=scores[: len(block)])
         np.subtract(half_cost_32, score, out=score)
         best, every = score.argmin(axis=1), np.arange(len(block))
         lowest = score[every, best]
@@ -85,7 +87,9 @@ def nearest_blocks(
         rounding = ROUNDING * (np.linalg.norm(block, axis=1) * widest + np.abs(half_cost_32).max())
         close = np.flatnonzero(score.min(axis=1) - lowest <= rounding)
         if len(close) and len(codebook) > 1:
-            best[close] = np.argmin(half_cost - (vectors[close].astype(np.float64) - center) @ exact.T, axis=1)
+            fine = half_cost - (vectors[close].astype(np.float64) - center) @ exact.T
+            equal = fine <= fine.min(axis=1, keepdims=True) + FINER * rounding[close, None]
+            best[close] = equal.argmax(axis=1)
         yield rows, best, vectors
 
 

@@ -8,8 +8,8 @@ from __future__ import annotations
 from sklearn.cluster import KMeans
 
 from porcupine.quantizers import power
-from porcupine.quantizers.balanced import Geometry, cell_means
 from porcupine.quantizers.base import Nearest
+from porcupine.quantizers.cells import Geometry, cell_means
 from porcupine.quantizers.halving import halve
 from porcupine.quantizers.samples import Samples, Vectors
 from porcupine.randomness import generator

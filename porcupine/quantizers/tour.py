@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from porcupine.errors import InputError
-from porcupine.quantizers.balanced import GEOMETRY_SAMPLES, Geometry, anneal, calibrate, cell_means
 from porcupine.quantizers.base import Nearest, Quantizer, nearest_blocks
+from porcupine.quantizers.cells import GEOMETRY_SAMPLES, Geometry, anneal, calibrate, cell_means
 from porcupine.quantizers.halving import halve
 from porcupine.quantizers.occurrence import interval_codes, interval_thresholds
 from porcupine.quantizers.samples import Samples, Vectors

@@ -18,8 +18,8 @@ import numpy as np
 
 from porcupine.errors import InputError
 from porcupine.quantizers import power
-from porcupine.quantizers.balanced import GEOMETRY_SAMPLES, Geometry, anneal, calibrate, cell_means
 from porcupine.quantizers.base import Quantizer
+from porcupine.quantizers.cells import GEOMETRY_SAMPLES, Geometry, anneal, calibrate, cell_means
 from porcupine.quantizers.halving import halve
 from porcupine.quantizers.samples import Samples, Vectors
 from porcupine.randomness import generator
@@ -68,6 +68,8 @@ class Tree(Quantizer):
     def encode(self, vectors: Vectors) -> np.ndarray:
         """See `Quantizer`."""
         samples = Samples(vectors)
+        if samples.shape[1] != self.sites.shape[1]:
+            raise InputError(f"vectors have D={samples.shape[1]} dimensions, the tree has D={self.sites.shape[1]}")
         node = np.zeros(len(samples), dtype=np.int64)
         for level in range(self.bits):
             lead = _lead(samples, node, level, self.sites, self.weights)

@@ -1,0 +1,139 @@
+import itertools
+
+import numpy as np
+import pytest
+
+from porcupine.errors import InputError
+from porcupine.quantizers.balanced import fit_balanced
+from porcupine.quantizers.base import Nearest, distortion
+from porcupine.quantizers.tour import Tour, fit_curve, short_path
+
+
+def gaussian(n_samples, n_dimensions=8, seed=0):
+    return np.random.default_rng(seed).standard_normal((n_samples, n_dimensions)).astype(np.float32)
+
+
+def length(points, path):
+    return np.linalg.norm(np.diff(points[list(path)], axis=0), axis=1).sum()
+
+
+def nearest_neighbours(points):
+    """The path from the point furthest from the mean to the nearest one that is left, and so on."""
+    left = list(range(len(points)))
+    path = [left.pop(int(np.linalg.norm(points - points.mean(axis=0), axis=1).argmax()))]
+    while left:
+        path.append(left.pop(int(np.linalg.norm(points[left] - points[path[-1]], axis=1).argmin())))
+    return path
+
+
+@pytest.mark.parametrize(("n_points", "n_dimensions"), [(2, 3), (3, 2), (30, 2), (100, 8), (100, 1)])
+def test_a_path_visits_each_point_once_and_is_short(n_points, n_dimensions):
+    points = np.random.default_rng(n_points).standard_normal((n_points, n_dimensions))
+    path = short_path(points)
+    assert sorted(path.tolist()) == list(range(n_points))
+    assert length(points, path) <= length(points, nearest_neighbours(points)) + 1e-9
+
+
+def test_many_points_gain_much_over_nearest_neighbours():
+    points = np.random.default_rng(0).random((150, 2))
+    path = short_path(points)
+    assert length(points, path) < 0.9 * length(points, nearest_neighbours(points))
+    # The shortest path through n points of the unit square tends to .7124 √n.
+    assert length(points, path) < 1.15 * 0.7124 * np.sqrt(150) + 0.5
+
+
+@pytest.mark.parametrize("n_dimensions", [2, 3])
+def test_short_paths_are_nearly_the_shortest(n_dimensions):
+    ratios = []
+    for seed in range(8):
+        points = np.random.default_rng(seed).standard_normal((7, n_dimensions))
+        shortest = min(length(points, path) for path in itertools.permutations(range(7)) if path[0] < path[-1])
+        ratios.append(length(points, short_path(points)) / shortest)
+    assert min(ratios) > 1 - 1e-9 and np.mean(ratios) < 1.03 and max(ratios) < 1.15
+
+
+def test_points_on_a_line_come_in_their_order():
+    values = np.random.default_rng(0).standard_normal(60)
+    for direction in (np.array([1.0, 0, 0]), np.array([2.0, -1, 0.5])):
+        path = short_path(values[:, None] * direction)
+        assert path.tolist() in (np.argsort(values).tolist(), np.argsort(-values).tolist())
+
+
+def test_so_do_points_on_an_arc():
+    angles = np.random.default_rng(1).permutation(40) * 0.1
+    path = short_path(np.stack([np.cos(angles), np.sin(angles)], axis=1))
+    assert path.tolist() in (np.argsort(angles).tolist(), np.argsort(-angles).tolist())
+
+
+def test_equal_points_follow_each_other():
+    points = np.repeat(np.random.default_rng(2).standard_normal((6, 3)), 3, axis=0)
+    assert (np.abs(np.diff(short_path(points) // 3)) > 0).sum() == 5
+
+
+def line():
+    """Three sites on a line, two units apart, without weights."""
+    sites = np.array([[0.0], [2.0], [4.0]], dtype=np.float32)
+    return Tour(sites, sites, np.zeros(3), np.array([0.5, 2.25]))
+
+
+def test_positions_by_hand():
+    # Borders at 1 and 3; a site in the middle of its cell is at k + 1/2. Beyond the ends the mirror images, -2 and 6.
+    positions = line().position(np.array([[0.0], [0.5], [1.5], [2.0], [3.0], [4.0], [4.5], [-1.0], [-9.0], [9.0]]))
+    assert positions == pytest.approx([0.5, 0.75, 1.25, 1.5, 2, 2.5, 2.75, 0, 0, 3])
+
+
+def test_codes_are_intervals_of_the_position():
+    vectors = np.array([[-9.0], [-0.1], [0.0], [3.4], [3.6], [9.0]])
+    assert line().encode(vectors).tolist() == [0, 0, 1, 1, 2, 2]
+
+
+def test_weights_move_positions_with_the_borders():
+    # With 4 on the middle site its borders are at 0 and 4: a vector in the middle of them leans to neither side.
+    sites = np.array([[0.0], [2.0], [4.0]], dtype=np.float32)
+    weighted = Tour(sites, sites, np.array([0.0, 4.0, 0.0]), np.array([1.0, 2.0]))
+    assert weighted.position(np.array([[0.01], [2.0], [3.99]])) == pytest.approx([1.0025, 1.5, 1.9975])
+
+
+def test_neighbours_on_the_tour_are_near():
+    fitted = fit_curve(gaussian(1500, 3), bits=5, seed=0)
+    steps = np.linalg.norm(np.diff(fitted.codebook, axis=0), axis=1)
+    distances = np.linalg.norm(fitted.codebook[:, None] - fitted.codebook, axis=-1)
+    assert steps.mean() < 0.6 * distances[~np.eye(32, dtype=bool)].mean()
+
+
+def test_thresholds_are_positions_of_training_samples_in_order():
+    vectors = gaussian(650)
+    fitted = fit_curve(vectors, bits=4, seed=0)
+    assert fitted.thresholds.shape == (15,) and (np.diff(fitted.thresholds) >= 0).all()
+    assert np.isin(fitted.thresholds, fitted.position(vectors)).all()
+    positions = fitted.position(vectors)
+    assert positions.min() >= 0 and positions.max() <= 16
+
+
+def test_intervals_cost_hardly_more_than_cells():
+    vectors = gaussian(2000)
+    curve, cells = fit_curve(vectors, bits=5, seed=0), fit_balanced(vectors, bits=5, seed=0, exact=True)
+    errors = [distortion(vectors, fitted.codebook, fitted.encode(vectors)) for fitted in (curve, cells)]
+    assert errors[0] < 1.02 * errors[1]
+
+
+def test_the_nearest_codeword_is_less_even_and_nearer():
+    vectors = gaussian(1000)
+    fitted = fit_curve(vectors, bits=5, seed=0)
+    nearest = fitted.nearest()
+    assert isinstance(nearest, Nearest) and np.array_equal(nearest.codebook, fitted.codebook)
+    errors = [distortion(vectors, fitted.codebook, one.encode(vectors)) for one in (nearest, fitted)]
+    assert errors[0] < errors[1]
+    assert np.bincount(nearest.encode(vectors)).std() > np.bincount(fitted.encode(vectors)).std()
+
+
+def test_new_samples_are_even_up_to_the_sampling_limit():
+    fitted = fit_curve(gaussian(2048), bits=4, seed=0)
+    counts = np.bincount(fitted.encode(gaussian(20_000, seed=1)), minlength=16)
+    # chi2 / (K-1) is 1 + N_test/N_train = 10.8 on average, give or take √(2/15) of it.
+    assert ((counts - 1250) ** 2).sum() / 1250 / 15 < 10.8 * (1 + 3 * np.sqrt(2 / 15))
+
+
+def test_a_curve_joins_two_codewords_at_least():
+    with pytest.raises(InputError, match="bits=0: a curve joins at least 2 codewords, 1 bit"):
+        fit_curve(gaussian(50), bits=0, seed=0)
