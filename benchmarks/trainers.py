@@ -77,23 +77,32 @@ def plain(vectors: np.ndarray, bits: int, repeats: int, *, curve: bool) -> None:
     data = torch.from_numpy(vectors)
     for repeat in range(repeats):
         generator = torch.Generator().manual_seed(repeat)
+        plain_epoch(data, plain_start(data, bits, generator, curve=curve), generator, curve=curve)
+
+
+def plain_start(data: torch.Tensor, bits: int, generator: torch.Generator, *, curve: bool) -> torch.Tensor:
+    """Codewords [K, D] to start from."""
+    if not curve:
+        return data[torch.randperm(len(data), generator=generator)[: 2**bits]].clone()
+    corners = torch.from_numpy(initial_curve(data.numpy())).repeat_interleave(2**bits // 4, dim=0)
+    return corners + 0.01 * torch.randn(corners.shape, generator=generator)
+
+
+def plain_epoch(data: torch.Tensor, book: torch.Tensor, generator: torch.Generator, *, curve: bool) -> None:
+    """Train one codebook in place."""
+    book.requires_grad_()
+    optimizer = torch.optim.Adam([book], lr=1e-2)
+    for index in torch.randperm(len(data), generator=generator).split(64):
+        batch = data[index]
+        points = book
         if curve:
-            corners = torch.from_numpy(initial_curve(vectors)).repeat_interleave(2**bits // 4, dim=0)
-            book = (corners + 0.01 * torch.randn(corners.shape, generator=generator)).requires_grad_()
-        else:
-            book = data[torch.randperm(len(data), generator=generator)[: 2**bits]].clone().requires_grad_()
-        optimizer = torch.optim.Adam([book], lr=1e-2)
-        for index in torch.randperm(len(data), generator=generator).split(64):
-            batch = data[index]
-            points = book
-            if curve:
-                share = torch.rand(len(book) - 1, 1, generator=generator)
-                points = (1 - share) * book[:-1] + share * book[1:]
-            nearest = ((batch[:, None] - points[None]) ** 2).sum(-1).argmin(dim=1)
-            loss = torch.nn.functional.mse_loss(points[nearest], batch)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            share = torch.rand(len(book) - 1, 1, generator=generator)
+            points = (1 - share) * book[:-1] + share * book[1:]
+        nearest = ((batch[:, None] - points[None]) ** 2).sum(-1).argmin(dim=1)
+        loss = torch.nn.functional.mse_loss(points[nearest], batch)
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from porcupine.population import draw_population
 from porcupine.quantizers.balanced import PowerCells, fit_balanced
 from porcupine.quantizers.base import Nearest
 from porcupine.quantizers.cells import Geometry, anneal, calibrate, cell_means, typical_lead
@@ -46,7 +47,7 @@ def test_sites_are_where_they_are_asked_to_be():
     sites, weights = anneal(vectors, start, 8, np.random.default_rng(0), stay)
     assert np.array_equal(sites, fixed)
     assert weights.mean() == pytest.approx(0, abs=1e-9)
-    settled = calibrate(iter([vectors[:100], vectors[100:]]), sites, weights, exact=True)
+    settled = calibrate(lambda: iter([vectors[:100], vectors[100:]]), sites, weights, exact=True)
     assert (sizes(PowerCells(sites, sites, settled), vectors) == 50).all()
 
 
@@ -76,3 +77,10 @@ def test_smoothing_cools_down_for_a_dense_cluster():
     vectors[:2000] /= 30
     fitted = fit_balanced(vectors, bits=4, seed=0)
     assert abs(sizes(fitted, vectors) - 250).max() <= 3 * np.sqrt(250)
+
+
+def test_an_outlying_cell_takes_no_more_than_its_share():
+    # A few samples far out: their site is among the nearest of too few, and its weight must not grow to reach the rest.
+    vectors = draw_population(20_000, dimension=32, seed=1)
+    fitted = fit_balanced(vectors, bits=6, seed=0)
+    assert abs(sizes(fitted, vectors) - 20_000 / 64).max() <= 3 * np.sqrt(20_000 / 64)

@@ -46,7 +46,7 @@ def fit_balanced(vectors: Vectors, *, bits: int, seed: int, exact: bool = False)
     rng = generator(seed, "balanced", bits)
     geometry = Geometry.of(samples, rng)
     sites, weights = anneal(geometry.vectors, halve(geometry.vectors, bits, rng), 2**bits, rng)
-    weights = calibrate(geometry.blocks(samples), sites, weights, exact=exact)
+    weights = calibrate(lambda: geometry.blocks(samples), sites, weights, exact=exact)
     sites, weights = geometry.sites(sites), geometry.scale**2 * weights
     cells = PowerCells(sites, sites, weights)
     return PowerCells(cell_means(samples, cells), sites, weights)

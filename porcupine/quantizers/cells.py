@@ -38,7 +38,7 @@ _FIRST_TEMPERATURE = 2.0  # in typical leads
 _LAST_TEMPERATURE = 4.0, 0.1, 0.7  # over the root of a cell's samples, at least, at most
 _COOLER = 1.0, 0.3, 0.1, 0.01  # one attempt after the other, while sites merge, which no weights can part
 _UNEVEN = 3.0  # times the root of its share, a smoothed cell's size may be off at most, if cooling helps
-_HALVINGS = 4
+_ATTEMPTS = 8
 _FEW = 8  # samples a cell, fewer of which are not smoothed over
 _TINY = 1e-6
 _RELAXATION = 1.4  # of the fixed-point steps of the weights
@@ -160,46 +160,66 @@ def _lead(costs: np.ndarray, candidates: np.ndarray, weights: np.ndarray, quanti
 
 
 def calibrate(
-    blocks: Iterator[np.ndarray], sites: np.ndarray, weights: np.ndarray, *, exact: bool = False
+    blocks: Callable[[], Iterator[np.ndarray]], sites: np.ndarray, weights: np.ndarray, *, exact: bool = False
 ) -> np.ndarray:
     """Weights [K] that give each site one share of the samples; see `fit_balanced`.
 
     Exact, too, where cells hold too few samples to be smoothed over, or are of such different extent that smoothing
     leaves them uneven, as long as all samples are in one block.
 
-    blocks : of the samples, float32 [n, D], centred (`Geometry.blocks`).
+    blocks : called for each pass over the samples, float32 [n, D], centred (`Geometry.blocks`).
     sites : float32 [K, D]; weights : float [K], to start from; in the units of the blocks.
     """
-    held: list[np.ndarray] = []
+    temperature = 0.0
+    for _ in range(_ATTEMPTS):
+        costs, candidates = _list_candidates(blocks(), sites, weights)
+        share = len(costs) / len(sites)
+        if not temperature:
+            warmer, temperature = (SMOOTHING * _lead(costs, candidates, weights, q) for q in (0.99, 0.5))
+        wanted = power.equalise(costs, candidates, weights, smoothing=(warmer, temperature)) - weights
+        reach = _reach(costs, candidates, weights)
+        weights = weights + np.clip(wanted, -reach, reach)
+        sizes, n_blocks = np.zeros(len(sites), dtype=np.int64), 0
+        for block in blocks():
+            sizes += np.bincount(nearest_codewords(block, sites, weights), minlength=len(sites))
+            n_blocks += 1
+        even = bool(np.abs(sizes - share).max() <= _UNEVEN * np.sqrt(share))
+        if even:
+            break
+        if np.abs(wanted).max() <= reach:  # not the lists: what suits most cells is too warm for a dense cluster
+            warmer = temperature = temperature / 2
+    if exact or (n_blocks == 1 and not (even and share >= _FEW)):
+        return _settle(np.concatenate(list(blocks())), sites, weights, temperature)
+    return weights
+
+
+def _list_candidates(
+    blocks: Iterator[np.ndarray], sites: np.ndarray, weights: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
     parts = []
     for block in blocks:
-        held += [block] if exact or not held else []
         codes = nearest_codewords(block, sites, weights)
         near = power.neighbour_costs(block, codes, sites, weights, _NEIGHBOURS)
         parts.append(power.best_candidates(*near, weights, _CANDIDATES))
     costs, candidates = (np.concatenate(part) for part in zip(*parts, strict=True))
-    warmer, temperature = (SMOOTHING * _lead(costs, candidates, weights, quantile) for quantile in (0.99, 0.5))
-    share = len(costs) / len(sites)
-    for _ in range(_HALVINGS):  # a temperature that suits most cells can be far too high for those in a dense cluster
-        weights = power.equalise(costs, candidates, weights, smoothing=(warmer, temperature))
-        sizes = np.bincount(power.lowest(costs, candidates, weights), minlength=len(sites))
-        even = bool(np.abs(sizes - share).max() <= _UNEVEN * np.sqrt(share))
-        if even:
-            break
-        warmer = temperature = temperature / 2
-    if exact or (len(parts) == 1 and not (even and share >= _FEW)):
-        return _settle(np.concatenate(held), sites, weights, costs, candidates, temperature)
-    return weights
+    return costs, candidates
+
+
+def _reach(costs: np.ndarray, candidates: np.ndarray, weights: np.ndarray) -> float:
+    """How far weights may move before sites that are not listed matter: half the typical lead over the last listed."""
+    if costs.shape[1] == len(weights):
+        return np.inf
+    leads = costs - weights.astype(costs.dtype)[candidates]
+    return 0.5 * float(np.median(np.ptp(leads, axis=1)))
 
 
 def _settle(
     vectors: np.ndarray,
     sites: np.ndarray,
     weights: np.ndarray,
-    costs: np.ndarray,
-    candidates: np.ndarray,
     temperature: float,
 ) -> np.ndarray:
+    costs, candidates = _list_candidates(iter([vectors]), sites, weights)
     weights = power.equalise(costs, candidates, weights, smoothing=(temperature / 2, temperature / 16))
     fine = sites.astype(np.float64)
     low, high = len(vectors) // len(sites), -(-len(vectors) // len(sites))

@@ -88,7 +88,7 @@ def fit_curve(vectors: Vectors, *, bits: int, seed: int) -> Tour:
     sites, weights = anneal(geometry.vectors, halve(geometry.vectors, bits, rng), 2**bits, rng)
     order = short_path(sites)
     sites, exact = sites[order], len(samples) <= GEOMETRY_SAMPLES  # of more samples the rest hardly moves a threshold
-    weights = calibrate(geometry.blocks(samples), sites, weights[order], exact=exact)
+    weights = calibrate(lambda: geometry.blocks(samples), sites, weights[order], exact=exact)
     sites, weights = geometry.sites(sites), geometry.scale**2 * weights
     tour = Tour(sites, sites, weights, np.empty(0))
     tour = Tour(sites, sites, weights, interval_thresholds(tour.position(samples), 2**bits, np.arange(1, 2**bits)))

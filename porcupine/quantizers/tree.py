@@ -93,7 +93,7 @@ def fit_tree(vectors: Vectors, *, bits: int, seed: int) -> Tree:
     leaf = halve(geometry.vectors, bits, rng)
     sites_of = _Ancestors(geometry.vectors, leaf, bits)
     sites, weights = anneal(geometry.vectors, leaf, 2**bits, rng, sites_of)
-    weights = calibrate(geometry.blocks(samples), sites, weights)
+    weights = calibrate(lambda: geometry.blocks(samples), sites, weights)
     sites, weights = geometry.sites(sites), geometry.scale**2 * weights
     tree = Tree(sites, np.ones(2**bits, dtype=np.int64), sites, weights, _thresholds(samples, bits, sites, weights))
     sizes = np.bincount(tree.encode(samples), minlength=2**bits)
