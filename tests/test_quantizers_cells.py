@@ -81,6 +81,6 @@ def test_smoothing_cools_down_for_a_dense_cluster():
 
 def test_an_outlying_cell_takes_no_more_than_its_share():
     # A few samples far out: their site is among the nearest of too few, and its weight must not grow to reach the rest.
-    vectors = draw_population(20_000, dimension=32, seed=1)
+    vectors = draw_population(20_000, seed=1)
     fitted = fit_balanced(vectors, bits=6, seed=0)
     assert abs(sizes(fitted, vectors) - 20_000 / 64).max() <= 3 * np.sqrt(20_000 / 64)

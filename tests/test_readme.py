@@ -48,7 +48,8 @@ def test_files_that_it_points_at_exist():
     ("variant", "text"),
     [
         ("vq", r"rarest VQ codeword discloses ([\d.]+) bits"),
-        ("sfvq-exact-interval", r"interval code[^.]*? ([\d.]+) bits"),
+        ("sfvq-faithful-nearest", r"paper's normalisation ([\d.]+) \["),
+        ("balanced", r"rarest balanced cell discloses ([\d.]+) bits"),
     ],
 )
 def test_its_result_is_that_of_the_committed_report(variant, text):
