@@ -388,7 +388,8 @@ def draw(table: pd.DataFrame) -> Figure:
                 panel.plot(max(x, LEAST), y, marker, color=color, label=label, linestyle="none", markersize=7)
         panel.axvline(1, color=style.GREY, linestyle=":", linewidth=1)
         panel.set_xscale("log")
-        panel.xaxis.set_major_formatter("{x:g}")
+        panel.set_xticks([0.3, 1, 3, 10], ["0.3", "1", "3", "10"])
+        panel.set_xticks([], minor=True)
         panel.tick_params(labelbottom=True)
         panel.set_title(f"{b} bits")
     figure.supxlabel(
