@@ -112,7 +112,7 @@ def quantisers(
         yield "balanced", b, balanced
         for share in PARTIAL:
             partial = PowerCells(balanced.sites, balanced.sites, share * balanced.weights)
-            means = cell_means(Samples(train), partial)
+            means = cell_means(Samples(train), partial.encode(train), partial.codebook)
             yield f"balanced, {share:g} of the weights", b, PowerCells(means, partial.sites, partial.weights)
         yield "balanced, exact", b, fit_balanced(train, bits=b, seed=split, exact=True)
         curve = fit_curve(train, bits=b, seed=split)

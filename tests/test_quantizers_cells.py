@@ -3,11 +3,13 @@ import pytest
 
 from porcupine.population import draw_population
 from porcupine.quantizers.balanced import PowerCells, fit_balanced
-from porcupine.quantizers.base import Nearest
-from porcupine.quantizers.cells import Geometry, anneal, calibrate, cell_means, typical_lead
+from porcupine.quantizers.base import Nearest, distortion
+from porcupine.quantizers.cells import Geometry, anneal, calibrate, cell_means, early_samples
 from porcupine.quantizers.halving import halve
+from porcupine.quantizers.kmeans import fit_kmeans
 from porcupine.quantizers.power import group_means
 from porcupine.quantizers.samples import Samples
+from porcupine.quantizers.tree import fit_tree
 
 
 def gaussian(n_samples, n_dimensions=8, seed=0):
@@ -27,25 +29,14 @@ def test_geometry_has_unit_variance_and_leads_back():
     np.testing.assert_array_equal(np.concatenate(list(geometry.blocks(Samples(vectors)))), geometry.vectors)
 
 
-def test_the_typical_lead_by_hand():
-    # Of sites at 0 and 10 samples at 4, 3 and 2 lead by 36 - 16, 49 - 9 and 64 - 4; a weight of 6 adds to it.
-    vectors, codes = np.array([[4.0], [3.0], [2.0]], dtype=np.float32), np.zeros(3, dtype=int)
-    sites = np.array([[0.0], [10.0]])
-    assert typical_lead(vectors, codes, sites, np.zeros(2)) == pytest.approx(40)
-    assert typical_lead(vectors, codes, sites, np.array([6.0, 0.0])) == pytest.approx(46)
-    assert typical_lead(vectors, codes, sites[:1], np.zeros(1)) == 1
-
-
 def test_sites_are_where_they_are_asked_to_be():
     vectors = gaussian(400, 3)
-    start = halve(vectors, 3, np.random.default_rng(0))
-    fixed, _ = group_means(vectors, start, 8)
 
-    def stay(sums, sizes):
-        return fixed, np.zeros(8)
+    def stay(vectors, leaf):
+        return lambda sums, sizes: (group_means(vectors, leaf, 8)[0], np.zeros(8))
 
-    sites, weights = anneal(vectors, start, 8, np.random.default_rng(0), stay)
-    assert np.array_equal(sites, fixed)
+    sites, weights = anneal(vectors, 3, np.random.default_rng(0), stay)
+    np.testing.assert_array_equal(sites, group_means(vectors, halve(vectors, 3, np.random.default_rng(0)), 8)[0])
     assert weights.mean() == pytest.approx(0, abs=1e-9)
     settled = calibrate(lambda: iter([vectors[:100], vectors[100:]]), sites, weights, exact=True)
     assert (sizes(PowerCells(sites, sites, settled), vectors) == 50).all()
@@ -54,13 +45,12 @@ def test_sites_are_where_they_are_asked_to_be():
 def test_offsets_of_the_costs_are_made_up_for():
     # A cost that all samples pay at a site moves no border once cells have to be equal.
     vectors = gaussian(400, 3)
-    start = halve(vectors, 3, np.random.default_rng(0))
 
-    def dear(sums, sizes):
-        return (sums / sizes[:, None]).astype(np.float32), np.arange(8.0)
+    def dear(vectors, leaf):
+        return lambda sums, sizes: ((sums / sizes[:, None]).astype(np.float32), np.arange(8.0))
 
-    _, plain = anneal(vectors, start, 8, np.random.default_rng(0))
-    sites, weights = anneal(vectors, start, 8, np.random.default_rng(0), dear)
+    _, plain = anneal(vectors, 3, np.random.default_rng(0))
+    sites, weights = anneal(vectors, 3, np.random.default_rng(0), dear)
     counts = sizes(PowerCells(sites, sites, weights), vectors)
     assert np.abs(counts - 50).max() < 25 and np.abs(weights - plain).max() < 1
 
@@ -68,7 +58,7 @@ def test_offsets_of_the_costs_are_made_up_for():
 def test_cell_means_where_a_code_has_no_samples():
     quantizer = Nearest(np.array([[0.0, 0.0], [9.0, 9.0], [5.0, 5.0]], dtype=np.float32))
     samples = Samples([np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [4.0, 6.0]])])
-    assert cell_means(samples, quantizer).tolist() == [[0.5, 0.5], [9, 9], [4, 6]]
+    assert cell_means(samples, quantizer.encode(samples), quantizer.codebook).tolist() == [[0.5, 0.5], [9, 9], [4, 6]]
 
 
 def test_smoothing_cools_down_for_a_dense_cluster():
@@ -79,8 +69,22 @@ def test_smoothing_cools_down_for_a_dense_cluster():
     assert abs(sizes(fitted, vectors) - 250).max() <= 3 * np.sqrt(250)
 
 
-def test_an_outlying_cell_takes_no_more_than_its_share():
+@pytest.mark.parametrize("bits", [6, 8])
+@pytest.mark.parametrize("fit", [fit_balanced, fit_tree])
+def test_an_outlying_cell_takes_no_more_than_its_share(fit, bits):
     # A few samples far out: their site is among the nearest of too few, and its weight must not grow to reach the rest.
-    vectors = draw_population(20_000, seed=1)
-    fitted = fit_balanced(vectors, bits=6, seed=0)
-    assert abs(sizes(fitted, vectors) - 20_000 / 64).max() <= 3 * np.sqrt(20_000 / 64)
+    vectors = draw_population(12_000, seed=1)
+    fitted = fit(vectors, bits=bits, seed=0)
+    share = 12_000 / 2**bits
+    assert abs(sizes(fitted, vectors) - share).max() <= 3 * np.sqrt(share)
+    plain = fit_kmeans(vectors, bits=bits, seed=0)
+    error, least = (distortion(vectors, one.codebook, one.encode(vectors)) for one in (fitted, plain))
+    assert error < 1.12 * least
+
+
+def test_the_first_rounds_need_some_of_the_samples():
+    vectors = gaussian(30_000)
+    early = early_samples(vectors, 4, np.random.default_rng(0))
+    rows = np.searchsorted(np.sort(vectors[:, 0]), early[:, 0])
+    assert len(np.unique(rows)) == len(early) < 15_000 and np.array_equal(np.sort(vectors[:, 0])[rows], early[:, 0])
+    assert early_samples(vectors[:5000], 4, np.random.default_rng(0)).shape == (5000, 8)

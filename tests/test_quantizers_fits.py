@@ -175,7 +175,7 @@ def test_all_samples_set_the_codewords(fit, few_shape_the_cells):
         codes = fitted.encode(vectors)
         means = np.stack([vectors[codes == code].mean(axis=0) for code in range(8)])
         np.testing.assert_allclose(fitted.codebook, means, atol=1e-5)
-    assert np.linalg.norm(vectors.mean(axis=0) - sizes(fitted, vectors) @ fitted.codebook / 3000) < 0.02
+    assert np.linalg.norm(vectors.mean(axis=0) - sizes(fitted, vectors) @ fitted.codebook / 3000) < 0.03
 
 
 @every

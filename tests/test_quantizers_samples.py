@@ -136,3 +136,11 @@ def test_more_codewords_than_samples_are_an_error(vectors, n_codewords):
     Samples(vectors).require(100)
     with pytest.raises(InputError, match=f"n_codewords={n_codewords}, must be between 1 and N=100 samples: train on"):
         Samples([vectors[:50], vectors[50:]]).require(n_codewords)
+
+
+def test_joined_samples_follow_each_other():
+    first, second = np.arange(6.0).reshape(3, 2), np.arange(8.0).reshape(4, 2)
+    joined = Samples(first).joined([second[:1], second[1:]])
+    assert joined.shape == (7, 2) and np.array_equal(joined.whole(), np.concatenate([first, second]))
+    with pytest.raises(InputError, match="shards of"):
+        Samples(first).joined(np.zeros((2, 3)))

@@ -12,7 +12,6 @@ import numpy as np
 
 from porcupine.quantizers.base import Quantizer, nearest_codewords
 from porcupine.quantizers.cells import Geometry, anneal, calibrate, cell_means
-from porcupine.quantizers.halving import halve
 from porcupine.quantizers.samples import Samples, Vectors
 from porcupine.randomness import generator
 
@@ -45,8 +44,7 @@ def fit_balanced(vectors: Vectors, *, bits: int, seed: int, exact: bool = False)
     samples.require(2**bits)
     rng = generator(seed, "balanced", bits)
     geometry = Geometry.of(samples, rng)
-    sites, weights = anneal(geometry.vectors, halve(geometry.vectors, bits, rng), 2**bits, rng)
+    sites, weights = anneal(geometry.vectors, bits, rng)
     weights = calibrate(lambda: geometry.blocks(samples), sites, weights, exact=exact)
     sites, weights = geometry.sites(sites), geometry.scale**2 * weights
-    cells = PowerCells(sites, sites, weights)
-    return PowerCells(cell_means(samples, cells), sites, weights)
+    return PowerCells(cell_means(samples, nearest_codewords(samples, sites, weights), sites), sites, weights)

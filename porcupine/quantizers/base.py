@@ -44,7 +44,12 @@ def global_scale(vectors: np.ndarray) -> float:
     norms of about 230, at which the published rate collapses the curve.
     Raises InputError where all vectors are equal.
     """
-    scale = float(np.sqrt(np.asarray(vectors, dtype=np.float64).var(axis=0).mean()))
+    mean = np.mean(vectors, axis=0, dtype=np.float64)
+    squares = 0.0
+    for start in range(0, len(vectors), step := max(1, BLOCK // vectors.shape[1])):
+        offset = vectors[start : start + step] - mean
+        squares += float(np.vdot(offset, offset))
+    scale = float(np.sqrt(squares / vectors.size))
     if not scale > 0:
         raise InputError(f"all {len(vectors)} vectors are equal: there is nothing to quantise")
     return scale

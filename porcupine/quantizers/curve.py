@@ -52,19 +52,19 @@ def project(vectors: np.ndarray, curve: np.ndarray, *, search: Literal["adjacent
         corner = nearest_codewords(vectors, curve)
         before = np.maximum(corner - 1, 0)
         after = np.minimum(corner, len(curve) - 2)
-        distance_before, distance_after = (_along(vectors, curve, segment)[1] for segment in (before, after))
-        segment = np.where(distance_after < distance_before, after, before)
+        (clipped, near), (clipped_after, near_after) = (_along(vectors, curve, side) for side in (before, after))
+        later = near_after < near
+        segment, clipped = np.where(later, after, before), np.where(later, clipped_after, clipped)
     else:
         segment = _nearest_segments(vectors, curve)
-    share, _ = _along(vectors, curve, segment)
-    clipped = np.clip(share, 0, 1)
+        clipped, _ = _along(vectors, curve, segment)
     start, end = curve[segment], curve[segment + 1]
     point = start + clipped[:, None].astype(np.float32) * (end - start)
     return Projection(segment, segment + clipped, _rank(vectors, curve, segment, clipped), point)
 
 
 def _along(vectors: np.ndarray, curve: np.ndarray, segment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Unclipped λ [N] on the given segments, and squared distance [N] to the clipped point, in float64."""
+    """λ [N] on the given segments, clipped to them, and squared distance [N] to that point, in float64."""
     direction = np.diff(curve.astype(np.float64), axis=0)
     length = np.einsum("kd,kd->k", direction, direction)
     share, distance = np.empty(len(vectors)), np.empty(len(vectors))
@@ -74,9 +74,9 @@ def _along(vectors: np.ndarray, curve: np.ndarray, segment: np.ndarray) -> tuple
         chosen = segment[part]
         offset = vectors[part].astype(np.float64) - curve[chosen]
         dot = np.einsum("nd,nd->n", offset, direction[chosen])
-        share[part] = np.divide(dot, length[chosen], out=np.zeros_like(dot), where=length[chosen] > 0)
-        residual = offset - np.clip(share[part], 0, 1)[:, None] * direction[chosen]
-        distance[part] = np.einsum("nd,nd->n", residual, residual)
+        along = np.clip(np.divide(dot, length[chosen], out=np.zeros_like(dot), where=length[chosen] > 0), 0, 1)
+        share[part] = along
+        distance[part] = np.einsum("nd,nd->n", offset, offset) - along * (2 * dot - along * length[chosen])
     return share, distance
 
 

@@ -14,6 +14,7 @@ published, does not keep the equal shares that the cut had; encoding by interval
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from porcupine.errors import InputError
 
@@ -31,13 +32,14 @@ def resample_curve(rank: np.ndarray, projected: np.ndarray, n_codewords: int) ->
     rank = _check(rank, n_codewords)
     if projected.ndim != 2 or len(projected) != len(rank):
         raise InputError(f"projected has shape {projected.shape}, should be [N={len(rank)}, D]")
-    walked = np.zeros((len(rank) + 1, projected.shape[1]))
-    np.cumsum(projected[np.argsort(rank, kind="stable")], axis=0, dtype=np.float64, out=walked[1:])
-    cuts = np.arange(n_codewords + 1) * (len(rank) / n_codewords)
-    cuts[-1] = len(rank)
-    below = np.minimum(np.floor(cuts).astype(np.int64), len(rank) - 1)
-    at_cuts = walked[below] + (cuts - below)[:, None] * (walked[below + 1] - walked[below])
-    return (np.diff(at_cuts, axis=0) * (n_codewords / len(rank))).astype(np.float32)
+    order, place = np.argsort(rank, kind="stable"), np.arange(len(rank))
+    ends = np.arange(1, n_codewords + 1) * (len(rank) / n_codewords)
+    code = np.minimum(np.searchsorted(ends, place, side="right"), n_codewords - 1)
+    inside = np.clip(ends[code] - place, 0, 1)  # goes to the code it begins in; the rest to the next
+    inside[code == n_codewords - 1] = 1
+    rows, columns = np.append(code, np.minimum(code + 1, n_codewords - 1)), np.append(order, order)
+    shares = csr_matrix((np.append(inside, 1 - inside), (rows, columns)), shape=(n_codewords, len(rank)))
+    return (shares @ projected * (n_codewords / len(rank))).astype(np.float32)
 
 
 def interval_thresholds(rank: np.ndarray, n_codewords: int, wanted: np.ndarray | None = None) -> np.ndarray:

@@ -53,6 +53,10 @@ class Samples:
                 "train on more speakers or ask for fewer bits"
             )
 
+    def joined(self, others: Vectors) -> Samples:
+        """These, and after them others of as many dimensions."""
+        return Samples(self._shards + Samples(others)._shards, name=self.name)
+
     def blocks(self, *, entries: int = BLOCK_ENTRIES) -> Iterator[tuple[slice, np.ndarray]]:
         """Yield consecutive rows of all, as (rows, float32 [n, D]) with n·D <= ``entries``, checked to be finite."""
         step = max(1, entries // self.shape[1])

@@ -21,7 +21,6 @@ import numpy as np
 from porcupine.errors import InputError
 from porcupine.quantizers.base import Nearest, Quantizer, nearest_blocks
 from porcupine.quantizers.cells import GEOMETRY_SAMPLES, Geometry, anneal, calibrate, cell_means
-from porcupine.quantizers.halving import halve
 from porcupine.quantizers.occurrence import interval_codes, interval_thresholds
 from porcupine.quantizers.samples import Samples, Vectors
 from porcupine.randomness import generator
@@ -85,14 +84,14 @@ def fit_curve(vectors: Vectors, *, bits: int, seed: int) -> Tour:
     samples.require(2**bits)
     rng = generator(seed, "curve", bits)
     geometry = Geometry.of(samples, rng)
-    sites, weights = anneal(geometry.vectors, halve(geometry.vectors, bits, rng), 2**bits, rng)
+    sites, weights = anneal(geometry.vectors, bits, rng)
     order = short_path(sites)
     sites, exact = sites[order], len(samples) <= GEOMETRY_SAMPLES  # of more samples the rest hardly moves a threshold
     weights = calibrate(lambda: geometry.blocks(samples), sites, weights[order], exact=exact)
     sites, weights = geometry.sites(sites), geometry.scale**2 * weights
-    tour = Tour(sites, sites, weights, np.empty(0))
-    tour = Tour(sites, sites, weights, interval_thresholds(tour.position(samples), 2**bits, np.arange(1, 2**bits)))
-    return Tour(cell_means(samples, tour), sites, weights, tour.thresholds)
+    position = Tour(sites, sites, weights, np.empty(0)).position(samples)
+    thresholds = interval_thresholds(position, 2**bits, np.arange(1, 2**bits))
+    return Tour(cell_means(samples, interval_codes(position, thresholds), sites), sites, weights, thresholds)
 
 
 def short_path(points: np.ndarray, *, sweeps: int = 4) -> np.ndarray:

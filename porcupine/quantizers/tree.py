@@ -13,6 +13,7 @@ its ancestors: a power diagram again (`porcupine.quantizers.power`), whose leave
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -20,7 +21,6 @@ from porcupine.errors import InputError
 from porcupine.quantizers import power
 from porcupine.quantizers.base import Quantizer
 from porcupine.quantizers.cells import GEOMETRY_SAMPLES, Geometry, anneal, calibrate, cell_means
-from porcupine.quantizers.halving import halve
 from porcupine.quantizers.samples import Samples, Vectors
 from porcupine.randomness import generator
 
@@ -90,14 +90,12 @@ def fit_tree(vectors: Vectors, *, bits: int, seed: int) -> Tree:
     samples.require(2**bits)
     rng = generator(seed, "tree", bits)
     geometry = Geometry.of(samples, rng)
-    leaf = halve(geometry.vectors, bits, rng)
-    sites_of = _Ancestors(geometry.vectors, leaf, bits)
-    sites, weights = anneal(geometry.vectors, leaf, 2**bits, rng, sites_of)
+    sites, weights = anneal(geometry.vectors, bits, rng, partial(_Ancestors, bits=bits))
     weights = calibrate(lambda: geometry.blocks(samples), sites, weights)
     sites, weights = geometry.sites(sites), geometry.scale**2 * weights
-    tree = Tree(sites, np.ones(2**bits, dtype=np.int64), sites, weights, _thresholds(samples, bits, sites, weights))
-    sizes = np.bincount(tree.encode(samples), minlength=2**bits)
-    return Tree(cell_means(samples, tree), sizes, sites, weights, tree.thresholds)
+    thresholds, codes = _halved(samples, bits, sites, weights)
+    sizes = np.bincount(codes, minlength=2**bits)
+    return Tree(cell_means(samples, codes, sites), sizes, sites, weights, thresholds)
 
 
 class _Ancestors:
@@ -133,8 +131,8 @@ def _levels(sums: np.ndarray, sizes: np.ndarray) -> list[tuple[np.ndarray, np.nd
         sums, sizes = sums[::2] + sums[1::2], sizes[::2] + sizes[1::2]
 
 
-def _thresholds(samples: Samples, bits: int, sites: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Halve every node exactly, at an order statistic of the lead of its right side."""
+def _halved(samples: Samples, bits: int, sites: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Thresholds [K-1] that halve every node exactly, at order statistics of the lead of its right side; codes [N]."""
     thresholds = np.zeros(2**bits - 1)
     node = np.zeros(len(samples), dtype=np.int64)
     for level in range(bits):
@@ -144,7 +142,7 @@ def _thresholds(samples: Samples, bits: int, sites: np.ndarray, weights: np.ndar
             if len(members) > left:
                 thresholds[2**level - 1 + number] = np.partition(lead[members], left)[left]
         node = 2 * node + (lead >= thresholds[2**level - 1 + node])
-    return thresholds
+    return thresholds, node
 
 
 def _lead(samples: Samples, node: np.ndarray, level: int, sites: np.ndarray, weights: np.ndarray) -> np.ndarray:
