@@ -190,6 +190,15 @@ class Metrics(Section):
     seed: Seed = 0
 
 
+class Certificate(Section):
+    """What may be promised of every code."""
+
+    alpha: Fraction = 0.05
+    population: PositiveInt = 10_000
+    calibration_fraction: Fraction = 0.7
+    seed: Seed = 0
+
+
 class Figures(Section):
     """Looks."""
 
@@ -211,6 +220,7 @@ class Params(Section):
     codes: Codes = Codes()
     attack: Attack = Attack()
     metrics: Metrics = Metrics()
+    certificate: Certificate = Certificate()
     figures: Figures = Figures()
 
 

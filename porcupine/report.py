@@ -1,10 +1,13 @@
 """Tables for people: the headline of a run, and its results as Markdown.
 
-headline          the figures to compare two runs by, for `dvc metrics diff`
-tradeoff_table    distortion against uniformity at each bitrate
-occupancy_table   a metric at each bitrate beside its floors
-attack_table      identification and verification rates at each bitrate
-summary           all of them on one page
+headline              the figures to compare two runs by, for `dvc metrics diff`
+certificate_headline  likewise, of the certificates
+tradeoff_table        distortion against uniformity at each bitrate
+certificate_table     what is certified of each variant at one bitrate, or why nothing
+certificate_sentence  that of one variant in words
+occupancy_table       a metric at each bitrate beside its floors
+attack_table          identification and verification rates at each bitrate
+summary               all of them on one page
 """
 
 from __future__ import annotations
@@ -13,6 +16,8 @@ import math
 from typing import Any
 
 import pandas as pd
+
+from porcupine.privacy.certificate import Certificate
 
 SECTIONS = {
     "worst_case_bits": "Worst-case disclosure, bits (−log2 of the share of the rarest code; ∞: some code is empty)",
@@ -52,6 +57,21 @@ def headline(metrics: pd.DataFrame, attack: pd.DataFrame, *, n_train: int, n_tes
     return record
 
 
+def certificate_headline(certificates: pd.DataFrame, *, bits: int) -> dict[str, Any]:
+    """Name the bits and the speakers a code that are certified of each variant at a bitrate, each way.
+
+    certificates : the table of the stage of that name. What cannot be promised is None, with a reason beside it.
+    """
+    record: dict[str, Any] = {"bits": bits}
+    for row in _certified_at(certificates, bits).to_dict("records"):
+        entry, way = record.setdefault(row["variant"], {}), row["way"]
+        entry[f"{way}_bits"] = None if pd.isna(row["bits_certified"]) else round(row["bits_certified"], 6)
+        entry[f"{way}_k"] = None if pd.isna(row["k"]) else int(row["k"])
+        if row["reason"]:
+            entry[f"{way}_reason"] = row["reason"]
+    return record
+
+
 def _highest_telling_bits(metrics: pd.DataFrame) -> int:
     """Highest bitrate at which under 1 in 20 calibrated uniform codes would have an empty cell; else the lowest."""
     worst = metrics[metrics["metric"] == "worst_case_bits"].groupby("bits")["calibrated_infinite"].max()
@@ -75,6 +95,47 @@ def tradeoff_table(metrics: pd.DataFrame, *, reference: str = "vq") -> str:
         pairs = zip(distortion.loc[variant], spread.loc[variant], strict=True)
         lines.append(f"| {variant} | " + " | ".join(f"{error:.3f} / {cv:.2f}" for error, cv in pairs) + " |")
     return "\n".join(lines)
+
+
+def certificate_table(certificates: pd.DataFrame, *, bits: int) -> str:
+    """Certificates at one bitrate as Markdown: a row for each variant and way, then the reasons where there is none."""
+    rows = _certified_at(certificates, bits)
+    lines = ["| codes | by | certified bits | k | distortion | speakers behind it |", "|---" * 6 + "|"]
+    for row in rows.to_dict("records"):
+        told = ["none" if pd.isna(row["bits_certified"]) else f"{math.ceil(100 * row['bits_certified']) / 100:.2f}"]
+        told += ["none" if pd.isna(row["k"]) or row["k"] == 0 else str(int(row["k"]))]
+        told += ["none" if pd.isna(row["mse"]) else _number(row["mse"], 4)]
+        lines.append(f"| {row['variant']} | {row['way']} | {' | '.join(told)} | {row['n_evidence']} |")
+    lines.append(f"| *ideal* | | {bits} | {rows['k_ideal'].iloc[0]} | | |")
+    refused = rows[rows["reason"] != ""].groupby(["way", "reason"], sort=False)
+    why = [f"- {', '.join(these['variant'])}, by {way}: {reason}." for (way, reason), these in refused]
+    return "\n".join([*lines, *(["", *why] if why else [])])
+
+
+def certificate_sentence(certificates: pd.DataFrame, *, bits: int) -> str:
+    """What one may say of the codes of a bitrate, of the variant of least distortion; empty where nothing.
+
+    By construction where there is one, since its bits are known before the data; never chosen by its own audit.
+    """
+    rows = _certified_at(certificates, bits).dropna(subset="bits_certified")
+    if rows.empty:
+        return ""
+    best = rows.sort_values(["way", "mse"], ascending=[False, True]).iloc[0]
+    made = Certificate(
+        best["way"],
+        2**bits,
+        best["alpha"],
+        best["bits_certified"],
+        int(best["k"]),
+        best["population"],
+        best["n_evidence"],
+    )
+    return f"> `{best['variant']}`, {bits} bits: {made}"
+
+
+def _certified_at(certificates: pd.DataFrame, bits: int) -> pd.DataFrame:
+    rows = certificates[certificates["bits"] == bits]
+    return rows.assign(reason=rows["reason"].astype(object).fillna(""))  # as stored: NaN where there is none
 
 
 def occupancy_table(metrics: pd.DataFrame, metric: str, *, digits: int = 3) -> str:
@@ -132,8 +193,10 @@ def _number(value: float, digits: int) -> str:
     return f"{0 if abs(value) < 1e-6 else value:.{digits}g}"
 
 
-def summary(metrics: pd.DataFrame, attack: pd.DataFrame, *, corpus: str, n_test: int) -> str:
-    """All results of a run as one Markdown page."""
+def summary(
+    metrics: pd.DataFrame, attack: pd.DataFrame, certificates: pd.DataFrame, *, corpus: str, n_test: int
+) -> str:
+    """All results of a run, the tables of three stages, as one Markdown page."""
     parts = [
         f"# Results on `{corpus}`, {n_test} test samples",
         "Each cell: mean over the repeats [their 2.5 and 97.5 % quantiles] ± standard error of one repeat, by "
@@ -145,6 +208,7 @@ def summary(metrics: pd.DataFrame, attack: pd.DataFrame, *, corpus: str, n_test:
         f"## Distortion against uniformity\n\nMeans over the repeats: distortion, {relative} / spread of the cell "
         f"probabilities over the sampling limit (1: as even as the training set allows).\n\n{tradeoff_table(metrics)}"
     )
+    parts.append(_certificate_section(certificates, _highest_telling_bits(metrics)))
     parts += [f"## {title}\n\n{occupancy_table(metrics, metric)}" for metric, title in SECTIONS.items()]
     if len(attack):
         speakers, attacked, probes = attack[["n_speakers", "n_attacked", "n_probes"]].iloc[0]
@@ -159,3 +223,19 @@ def summary(metrics: pd.DataFrame, attack: pd.DataFrame, *, corpus: str, n_test:
             "## Who is it?\n\nNo attack: it needs speaker labels, and test speakers with at least two utterances."
         )
     return "\n\n".join(parts) + "\n"
+
+
+def _certificate_section(certificates: pd.DataFrame, bits: int) -> str:
+    title = f"## May these codes be released? Certificates at {bits} bits"
+    if certificates.empty:
+        return f"{title}\n\nNone: a certificate counts speakers, with one sample each, in one part of the data each."
+    alpha, population = certificates[["alpha", "population"]].iloc[0]
+    return (
+        f"{title}\n\nAt {100 * (1 - alpha):.4g} % confidence no code discloses more than the certified bits about a "
+        f"speaker, and at least k of {population:.0f} further speakers share each code; each of the two, and each row, "
+        "by itself. *Construction*: thresholds from training speakers who did not shape the cells; its bits follow "
+        "from their number alone. *Audit*: by the codes of the test speakers, first repeat. Choose the variant before "
+        "its audit: the best of several promises more than it holds. Samples without a speaker label count as a "
+        f"speaker each.\n\n{certificate_table(certificates, bits=bits)}"
+        f"\n\n{certificate_sentence(certificates, bits=bits)}"
+    ).rstrip()

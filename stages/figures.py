@@ -27,13 +27,14 @@ def main(
     codes: Path,
     metrics: Path,
     attack: Path,
+    certificates: Path,
     curves: Path,
     figures: Path,
     plots: Path,
     summary: Path,
 ) -> None:
     """Write PNG and SVG figures, the CSVs that `dvc plots` shows, and a Markdown summary."""
-    table, attacked = storage.load_table(metrics), storage.load_table(attack)
+    table, attacked, certified = (storage.load_table(path) for path in (metrics, attack, certificates))
     counts = _counts(params, codes)
     n_test = int(next(iter(counts.values())).sum())
     drawn = {
@@ -47,6 +48,8 @@ def main(
         drawn["encoder"] = library.encoder_curves(_history(curves))
     if len(attacked):
         drawn["attack"] = library.attack(attacked)
+    if len(certified):
+        drawn["certificate"] = library.certificate(certified)
     with storage.replacing(figures) as folder:
         folder.mkdir()
         for name, figure in drawn.items():
@@ -59,7 +62,8 @@ def main(
             rates = attacked[(attacked["figure"] == figure) & (attacked["variant"] != "raw")]
             storage.save_table(folder / f"{figure}.csv", _wide(rates, "value"))
     with storage.replacing(summary) as file:
-        file.write_text(report.summary(table, attacked, corpus=params.corpus.name, n_test=n_test), encoding="utf-8")
+        page = report.summary(table, attacked, certified, corpus=params.corpus.name, n_test=n_test)
+        file.write_text(page, encoding="utf-8")
 
 
 def _counts(params: Params, codes: Path) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from porcupine.published import published_values
 VARIANTS = ("vq", "sfvq", "sfvq-faithful-nearest", "sfvq-exact-nearest", "sfvq-exact-interval")
 GRID = (*VARIANTS, "kmeans", "curve-nearest", "curve-interval", "tree", "balanced")
 TWO = ("vq", "sfvq-exact-interval")
+WAYS = ("construction", "audit")
 INFINITE = "open: infinite in some repeats"
 
 
@@ -50,6 +51,18 @@ def tradeoff_table(spread=(2.0, 0.8), distortion=(5.0, 6.0)):
     return pd.DataFrame(rows)
 
 
+def certificates_table():
+    """Two certificates by construction, and an audit that has no bound at 5 bits."""
+    cells = [
+        ("tree", 4, "construction", 4.5),
+        ("tree", 5, "construction", 5.75),
+        ("vq", 4, "audit", 6.0),
+        ("vq", 5, "audit", np.nan),
+    ]
+    table = pd.DataFrame(cells, columns=["variant", "bits", "way", "bits_certified"])
+    return table.assign(n_evidence=np.where(table["way"] == "audit", 1000, 2142), alpha=0.05)
+
+
 def history_table():
     return pd.DataFrame({"epoch": [1, 2, 3], "loss": [5.0, 3.0, 2.0], "eer": [0.2, 0.1, 0.061]})
 
@@ -68,6 +81,7 @@ DRAWINGS = {
     "encoder": lambda: figures.encoder_curves(history_table()),
     "attack": lambda: figures.attack(attack_table()),
     "tradeoff": lambda: figures.tradeoff(tradeoff_table()),
+    "certificate": lambda: figures.certificate(certificates_table()),
 }
 
 
@@ -345,7 +359,29 @@ def test_a_spread_of_nought_is_an_open_marker_at_the_edge():
     figures.tradeoff(tradeoff_table(spread=(0.0, 0.0))).draw_without_rendering()
 
 
-@pytest.mark.parametrize("name", ["histograms", "metrics", "overview", "tradeoff"])
+def test_certificates_are_drawn_as_distance_from_the_bits_a_panel_a_way():
+    figure = figures.certificate(certificates_table())
+    construction, audit = figure.axes
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["By construction", "By audit"]
+    assert [texts(axes) for axes in figure.axes] == [
+        "from 2\u2009142 calibration speakers",
+        "from 1\u2009000 held-out speakers",
+    ]
+    for axes, label, excess in ((construction, "Tree, nested codes", [0.5, 0.75]), (audit, "VQ", [2.0, np.nan])):
+        (line,) = [line for line in axes.lines if line.get_label() == label]
+        assert np.array_equal(line.get_ydata(), excess, equal_nan=True)
+        assert set(axes.lines[0].get_ydata()) == {0}
+    (mark,) = [line for line in audit.lines if line.get_markerfacecolor() == "white" and len(line.get_xdata())]
+    assert mark.get_xdata().tolist() == [5.0] and mark.get_ydata().tolist() == [0.97]
+    assert legend(figure) == ["VQ", "Tree, nested codes", "B = log$_2$ K, the ideal", "open: no bound"]
+
+
+def test_audits_alone_have_one_panel_and_no_open_marker_where_all_bind():
+    figure = figures.certificate(certificates_table().query("bits == 4 and way == 'audit'"))
+    assert len(figure.axes) == 1 and "open: no bound" not in legend(figure)
+
+
+@pytest.mark.parametrize("name", ["histograms", "metrics", "overview", "tradeoff", "certificate"])
 def test_the_whole_grid_fits_into_each_figure(name):
     counts = {variant: [8, 8] for variant in GRID}
     table = metrics_table(GRID, bits=(4, 5, 6, 7, 8))
@@ -357,6 +393,11 @@ def test_the_whole_grid_fits_into_each_figure(name):
         "metrics": lambda: figures.metrics_by_bitrate(table, published_values(), n_test=10_240),
         "overview": lambda: figures.overview({"vq": [8, 8], "tree": [8, 8]}, table, 16),
         "tradeoff": lambda: figures.tradeoff(everything),
+        "certificate": lambda: figures.certificate(
+            pd.concat(
+                table.query("metric == 'std'").assign(way=w, bits_certified=9, n_evidence=9, alpha=0.05) for w in WAYS
+            )
+        ),
     }[name]()
     figure.draw_without_rendering()
     for axes in figure.axes:

@@ -14,8 +14,13 @@ import soundfile
 import yaml
 from pipeline import TINY, clone, dvc, environment, run_in_process, write_params
 
+from porcupine import params as schema
 from porcupine import storage
 from porcupine.errors import InputError
+from porcupine.quantizers import fitted, registry
+from porcupine.quantizers.base import distortion
+from porcupine.quantizers.recalibration import recalibrate
+from stages import certificate
 
 
 @pytest.fixture(scope="module")
@@ -35,13 +40,19 @@ def test_the_experiment_ends_in_figures_and_metrics(finished):
     assert "sfvq-exact-interval" in metrics and "vq" in metrics
     table = pd.read_csv(reports / "metrics.csv")
     assert set(table["bits"]) == {2, 3} and table.loc[table["metric"] != "mse", "calibrated_mean"].notna().all()
-    for name in ("example", "histograms", "metrics", "tradeoff", "overview", "encoder", "attack"):
+    for name in ("example", "histograms", "metrics", "tradeoff", "overview", "encoder", "attack", "certificate"):
         assert (reports / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (reports / "figures" / f"{name}.svg").read_text()
     attack = pd.read_csv(reports / "attack.csv")
     assert set(attack["variant"]) == {"raw", *set(table["variant"])}
     assert {"vq", "sfvq-faithful-nearest", "curve-interval", "tree", "balanced"} < set(table["variant"])
-    assert "worst-case" in (reports / "summary.md").read_text().lower()
+    summary = (reports / "summary.md").read_text()
+    assert "worst-case" in summary.lower() and "share each of the" in summary
+    certificates = pd.read_csv(reports / "certificate.csv")
+    assert set(certificates.query("way == 'audit'")["variant"]) == set(table["variant"])
+    constructed = certificates.query("way == 'construction'")
+    assert set(constructed["variant"]) == {"curve-interval", "tree"} and constructed["bits_certified"].notna().all()
+    assert json.loads((reports / "certificate.json").read_text())["bits"] == metrics["bits"]
 
 
 def test_nothing_runs_again_without_a_change(finished):
@@ -80,7 +91,7 @@ def test_a_new_bitrate_reruns_the_codebooks_and_what_follows_only(finished):
     ran = re.findall(r"Running stage '([^']+)'", output)
     assert ran == [
         *(f"codebooks@{method}" for method in TINY["codebooks"]["methods"]),
-        *("resample", "codes", "attack", "metrics", "figures"),
+        *("resample", "codes", "attack", "metrics", "certificate", "figures"),
     ]
     assert set(pd.read_csv(finished / "reports" / "metrics.csv")["bits"]) == {2, 3, 4}
 
@@ -128,6 +139,9 @@ def test_a_folder_of_recordings_by_utterance_with_a_pretrained_encoder(tmp_path,
     assert metrics["n_train"] + metrics["n_test"] == 46
     assert metrics["raw"]["top1"] > 0.6  # chance is 1/3
     table = storage.load_table("reports/metrics.csv").set_index(["variant", "bits", "metric"])
+    assert "several samples" in storage.load_json("reports/certificate.json")["skipped"]
+    assert len(storage.load_table("reports/certificate.csv")) == 0
+    assert (tmp_path / "data" / "certified").is_dir()
     # Four utterances a speaker fall together, so the floor is above the binomial one, sqrt(M/K (1 - 1/K)).
     n_test = metrics["n_test"]
     assert table.loc[("vq", 2, "std"), "floor_mean"] > 1.2 * np.sqrt(n_test / 4 * 3 / 4)
@@ -146,6 +160,65 @@ def test_one_recording_a_speaker_gives_metrics_without_an_attack(tmp_path, monke
     assert "skipped: no test speaker has a second utterance" in capsys.readouterr().out
     metrics = storage.load_json("reports/metrics.json")
     assert metrics["n_train"] + metrics["n_test"] == 16 and "raw" not in metrics
+
+
+def certify(folder, train, test, *, speakers=None, bits=(2,)):
+    """Run the certificate stage alone on the codes of a tree; return its table."""
+    params = schema.check({"codebooks": {"methods": ["tree"], "bits": bits}, "compute": {"workers": 1}})
+    for name, vectors in (("train", train), ("test", test)):
+        storage.save_array(folder / "embeddings" / f"{name}.npy", vectors.astype(np.float32))
+        table = pd.DataFrame({"speaker": speakers[name]} if speakers else {"gender": ["female"] * len(vectors)})
+        storage.save_table(folder / "embeddings" / f"{name}.parquet", table)
+    arrays = {}
+    for b, (tree,) in registry.fit("tree", train, bits=bits, seed=0).items():
+        arrays |= {f"test_b{b}": tree.encode(test)[None], f"codebook_b{b}": tree.codebook[None]}
+    storage.save_arrays(folder / "codes" / "tree.npz", arrays)
+    storage.save_json(folder / "metrics.json", {"bits": 2})
+    names = ("embeddings", "codes", "metrics.json", "certified", "table.csv", "headline.json")
+    certificate.main(params, *(folder / name for name in names))
+    return storage.load_table(folder / "table.csv")
+
+
+def test_what_is_certified_by_construction_is_kept(tmp_path):
+    rng = np.random.default_rng(0)
+    train, test = rng.standard_normal((400, 3)), rng.standard_normal((100, 3))
+    rows = certify(tmp_path, train, test).set_index("way")
+    assert rows["n_evidence"].to_dict() == {"audit": 100, "construction": 280}
+    assert (rows["bits_certified"] > 2).all() and (rows["k"] > 0).all() and set(rows["k_ideal"]) == {2500}
+    (kept,) = fitted.load(tmp_path / "certified" / "tree.npz")[2]
+    assert distortion(test, kept.codebook, kept.encode(test)) == pytest.approx(rows.loc["construction", "mse"])
+
+
+def test_vectors_that_come_twice_have_no_certificate_by_construction_but_a_reason(tmp_path):
+    rng = np.random.default_rng(0)
+    rows = certify(tmp_path, rng.standard_normal((200, 3)).repeat(2, axis=0), rng.standard_normal((100, 3)))
+    made = rows.set_index("way").loc["construction"]
+    assert pd.isna(made["bits_certified"]) and "are in the training set" in made["reason"]
+    assert storage.load_json(tmp_path / "headline.json")["tree"]["construction_bits"] is None
+    assert list((tmp_path / "certified").iterdir()) == []
+
+
+def test_a_tie_at_a_threshold_costs_the_certificate_of_that_bitrate_alone(tmp_path, monkeypatch):
+    def tied(quantizer, vectors):
+        if quantizer.size == 8:
+            raise InputError("7 of 280 calibration vectors tie at a threshold")
+        return recalibrate(quantizer, vectors)
+
+    monkeypatch.setattr(certificate, "recalibrate", tied)
+    rng = np.random.default_rng(0)
+    rows = certify(tmp_path, rng.standard_normal((400, 3)), rng.standard_normal((100, 3)), bits=(2, 3))
+    made = rows.query("way == 'construction'").set_index("bits")
+    assert made["bits_certified"].notna().to_dict() == {2: True, 3: False}
+    assert "tie at a threshold" in made.loc[3, "reason"]
+    assert list(fitted.load(tmp_path / "certified" / "tree.npz")) == [2]
+
+
+@pytest.mark.parametrize("train", [range(50, 450), [*range(100, 499), 100]], ids=["in both parts", "twice"])
+def test_a_speaker_with_several_samples_means_no_certificate(tmp_path, train):
+    rng = np.random.default_rng(0)
+    speakers = {"train": [str(one) for one in train], "test": [str(one) for one in range(100)]}
+    assert certify(tmp_path, rng.standard_normal((400, 3)), rng.standard_normal((100, 3)), speakers=speakers).empty
+    assert "several samples" in storage.load_json(tmp_path / "headline.json")["skipped"]
 
 
 def test_too_few_samples_for_the_bits_is_one_clear_line(tmp_path, monkeypatch):

@@ -6,12 +6,17 @@ import pytest
 
 from porcupine import report
 from porcupine.privacy import attackers, summary
+from porcupine.privacy.certificate import by_audit, by_construction
 
 VARIANTS = ("vq", "sfvq-exact-interval")
 ATTACK_COLUMNS = [
     *("variant", "bits", "figure", "value", "low", "high", "chance", "n_speakers", "n_attacked", "n_probes")
 ]
 EMPTY_ATTACK = pd.DataFrame(columns=ATTACK_COLUMNS)
+CERTIFICATE_COLUMNS = [
+    *("variant", "bits", "way", "bits_certified", "k", "k_ideal", "mse", "n_evidence", "alpha", "population", "reason")
+]
+NO_CERTIFICATES = pd.DataFrame(columns=CERTIFICATE_COLUMNS)
 
 
 def metrics_table(bits=(3, 4), n_test=400, repeats=3):
@@ -38,6 +43,24 @@ def attack_table(bits=(3, 4)):
     rates = attackers.attack_table([tallied], attackers.bootstrap_weights(tallied, 20, rng))
     cells = [("raw", 0), *((variant, b) for variant in VARIANTS for b in bits)]
     return pd.concat([rates.assign(variant=v, bits=b) for v, b in cells], ignore_index=True)[ATTACK_COLUMNS]
+
+
+def certificates_table(bits=(3, 4)):
+    """What the certificate stage writes: an audit that binds, one that does not, and two certificates by construction.
+
+    The curve has less distortion than the tree, and the audited codes less than both.
+    """
+    cells = [
+        ("vq", "audit", None, 0, 0.1, 400, "infinite: some reason"),
+        ("tree", "audit", 5.2, 200, 0.1, 400, ""),
+        ("tree", "construction", 4.567, 300, 0.3, 700, ""),
+        ("curve-interval", "construction", 4.567, 300, 0.2, 700, ""),
+        ("other", "construction", None, None, None, 700, "7 vectors tie at a threshold"),
+    ]
+    rows = [
+        (*cell[:1], b, *cell[1:4], 10_000 // 2**b, *cell[4:6], 0.05, 10_000, cell[6]) for b in bits for cell in cells
+    ]
+    return pd.DataFrame(rows, columns=CERTIFICATE_COLUMNS).astype({"k": "Int64"})
 
 
 def value(table, metric, variant="vq", bits=4, column="mean"):
@@ -107,7 +130,9 @@ def test_without_plain_vq_the_distortion_is_absolute():
     assert report.tradeoff_table(tradeoff_metrics(["tree"])).splitlines()[2:] == [
         "| tree | 2.100 / 0.99 | 4.200 / 1.97 |"
     ]
-    page = report.summary(metrics_table().query("variant != 'vq'"), EMPTY_ATTACK, corpus="voices", n_test=400)
+    page = report.summary(
+        metrics_table().query("variant != 'vq'"), EMPTY_ATTACK, NO_CERTIFICATES, corpus="voices", n_test=400
+    )
     assert "distortion, squared embedding units / spread" in page
 
 
@@ -174,7 +199,7 @@ def test_the_attack_in_percent():
 
 def test_the_summary_holds_everything():
     metrics, attack = metrics_table(), attack_table()
-    page = report.summary(metrics, attack, corpus="voices", n_test=400)
+    page = report.summary(metrics, attack, certificates_table(), corpus="voices", n_test=400)
     assert page.startswith("# Results on `voices`, 400 test samples\n\n")
     for metric, title in report.SECTIONS.items():
         assert f"## {title}\n\n{report.occupancy_table(metrics, metric)}\n" in page
@@ -183,30 +208,95 @@ def test_the_summary_holds_everything():
         in page
     )
     assert f"allows).\n\n{report.tradeoff_table(metrics)}\n" in page
+    table, sentence = (
+        told(certificates_table(), bits=4) for told in (report.certificate_table, report.certificate_sentence)
+    )
+    assert "## May these codes be released? Certificates at 4 bits\n\nAt 95 % confidence no code" in page
+    assert f"\n\n{table}\n\n{sentence}\n\n## Worst-case" in page
     assert "all 50 test speakers\n\n150 other utterances of 50 of them" in page
     assert page.endswith(report.attack_table(attack) + "\n")
     assert "nan" not in page
 
 
+def test_the_headline_of_certificates_names_bits_and_speakers_or_why_not():
+    record = report.certificate_headline(certificates_table(), bits=4)
+    assert list(record) == ["bits", "vq", "tree", "curve-interval", "other"]
+    assert record["tree"] == {"audit_bits": 5.2, "audit_k": 200, "construction_bits": 4.567, "construction_k": 300}
+    assert record["vq"] == {"audit_bits": None, "audit_k": 0, "audit_reason": "infinite: some reason"}
+    assert record["other"]["construction_k"] is None
+    json.dumps(record, allow_nan=False)
+
+
+def test_certificates_as_a_table_round_upwards_and_end_in_the_reasons():
+    assert report.certificate_table(certificates_table(), bits=4).splitlines()[2:] == [
+        "| vq | audit | none | none | 0.1 | 400 |",
+        "| tree | audit | 5.20 | 200 | 0.1 | 400 |",
+        "| tree | construction | 4.57 | 300 | 0.3 | 700 |",
+        "| curve-interval | construction | 4.57 | 300 | 0.2 | 700 |",
+        "| other | construction | none | none | none | 700 |",
+        "| *ideal* | | 4 | 625 | | |",
+        "",
+        "- vq, by audit: infinite: some reason.",
+        "- other, by construction: 7 vectors tie at a threshold.",
+    ]
+    binding = certificates_table().query("variant == 'tree'")
+    for reason in ("", np.nan):
+        table = report.certificate_table(binding.assign(reason=reason), bits=4)
+        assert table.endswith("| *ideal* | | 4 | 625 | | |")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [by_construction(np.full(8, 90), n_further=10_000), by_audit(np.full(8, 50), n_further=10_000, alpha=0.1)],
+    ids=lambda made: made.way,
+)
+def test_the_sentence_is_that_of_the_certificate(made):
+    row = ("tree", 3, made.way, made.bits, made.k, 1250, 0.1, made.n_evidence, made.alpha, made.n_further, "")
+    table = pd.DataFrame([row], columns=CERTIFICATE_COLUMNS)
+    assert report.certificate_sentence(table, bits=3) == f"> `tree`, 3 bits: {made}"
+
+
+def test_the_sentence_is_of_the_least_distortion_by_construction_never_of_the_best_audit():
+    table = certificates_table()
+    assert report.certificate_sentence(table, bits=4).startswith("> `curve-interval`, 4 bits: ")
+    audits = table.query("way == 'audit'")
+    assert report.certificate_sentence(audits, bits=4).startswith("> `tree`, 4 bits: ")
+    assert report.certificate_sentence(audits.query("variant == 'vq'"), bits=4) == ""
+
+
 def test_without_an_attack_the_summary_says_why():
-    page = report.summary(metrics_table(), EMPTY_ATTACK, corpus="vectors", n_test=400)
+    page = report.summary(metrics_table(), EMPTY_ATTACK, NO_CERTIFICATES, corpus="vectors", n_test=400)
     assert page.endswith(
         "## Who is it?\n\nNo attack: it needs speaker labels, and test speakers with at least two utterances.\n"
     )
+    assert "Certificates at 4 bits\n\nNone: a certificate counts speakers" in page
 
 
 def test_tables_survive_storage(tmp_path):
-    for name, table in (("metrics", metrics_table()), ("attack", attack_table()), ("empty", EMPTY_ATTACK)):
+    written = {
+        "metrics": metrics_table(),
+        "attack": attack_table(),
+        "certificates": certificates_table(),
+        "empty": EMPTY_ATTACK,
+        "none": NO_CERTIFICATES,
+    }
+    for name, table in written.items():
         table.to_csv(tmp_path / f"{name}.csv", index=False)
-    metrics, attack, empty = (pd.read_csv(tmp_path / f"{name}.csv") for name in ("metrics", "attack", "empty"))
-    assert report.summary(metrics, attack, corpus="voices", n_test=400) == report.summary(
-        metrics_table(), attack_table(), corpus="voices", n_test=400
+    metrics, attack, certificates, empty, none = (pd.read_csv(tmp_path / f"{name}.csv") for name in written)
+    assert report.summary(metrics, attack, certificates, corpus="voices", n_test=400) == report.summary(
+        metrics_table(), attack_table(), certificates_table(), corpus="voices", n_test=400
     )
+    assert report.certificate_headline(certificates, bits=3) == report.certificate_headline(
+        certificates_table(), bits=3
+    )
+    assert "## May these codes" in report.summary(metrics, empty, none, corpus="voices", n_test=400)
     assert report.headline(metrics, empty, n_train=9, n_test=9)["vq"]["worst_case_bits"] is None
 
 
 def test_rates_of_few_speakers_carry_a_warning():
     few = attack_table().assign(n_attacked=2)
-    page = report.summary(metrics_table(), few, corpus="folder", n_test=400)
+    page = report.summary(metrics_table(), few, NO_CERTIFICATES, corpus="folder", n_test=400)
     assert "other utterances of 2 of them" in page and "With 2 attacked speakers" in page
-    assert "say little" not in report.summary(metrics_table(), attack_table(), corpus="folder", n_test=400)
+    assert "say little" not in report.summary(
+        metrics_table(), attack_table(), NO_CERTIFICATES, corpus="folder", n_test=400
+    )

@@ -9,10 +9,12 @@ Every variant looks the same in all figures; see `porcupine.figures.style`.
     encoder_curves      training of the speaker encoder
     attack              identification and verification by an attacker who sees codes
     tradeoff            distortion against uniformity at each bitrate
+    certificate         certified bits at each bitrate
     save                Figure -> .png and .svg
 """
 
 from porcupine.figures.attacker import attack
+from porcupine.figures.certificate import certificate
 from porcupine.figures.example import example_2d
 from porcupine.figures.occupancy import histograms, metrics_by_bitrate, overview
 from porcupine.figures.style import save
@@ -21,6 +23,7 @@ from porcupine.figures.training import encoder_curves
 
 __all__ = [
     "attack",
+    "certificate",
     "encoder_curves",
     "example_2d",
     "histograms",
