@@ -181,7 +181,7 @@ def test_what_cannot_be_promised_is_said():
     assert "some code may be that of none of the next speakers: 3 further speakers are fewer" in str(empty)
     scarce = by_construction(even_gaps(40, 8), n_further=9)
     assert scarce.k == 0 and np.isfinite(scarce.bits)
-    assert scarce.to_dict()["smallest_set_reason"] == "9 further and 40 evidence speakers are too few for 8 codes"
+    assert scarce.to_dict()["smallest_set_reason"] == "9 further and 40 calibration speakers are too few for 8 codes"
 
 
 def test_a_certificate_as_a_record_and_as_words():

@@ -103,9 +103,10 @@ class Certificate:
     def _no_set(self) -> str:
         if self.n_further < self.n_codewords:
             return f"{self.n_further} further speakers are fewer than {self.n_codewords} codes"
-        return (
-            f"{self.n_further} further and {self.n_evidence} evidence speakers are too few for {self.n_codewords} codes"
-        )
+        if self.way == "audit":
+            return f"too few of {self.n_evidence} held-out speakers have the rarest of {self.n_codewords} codes"
+        speakers = f"{self.n_further} further and {self.n_evidence} calibration speakers"
+        return f"{speakers} are too few for {self.n_codewords} codes"
 
 
 def by_construction(
