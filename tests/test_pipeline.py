@@ -51,7 +51,10 @@ def test_the_experiment_ends_in_figures_and_metrics(finished):
     certificates = pd.read_csv(reports / "certificate.csv")
     assert set(certificates.query("way == 'audit'")["variant"]) == set(table["variant"])
     constructed = certificates.query("way == 'construction'")
-    assert set(constructed["variant"]) == {"curve-interval", "tree"} and constructed["bits_certified"].notna().all()
+    assert set(constructed["variant"]) == {"curve-interval", "tree"}
+    # So few speakers may tie at the ends of a curve, where a threshold then falls; a tree has no ends.
+    assert constructed.query("variant == 'tree'")["bits_certified"].notna().all()
+    assert (constructed["bits_certified"].notna() ^ constructed["reason"].fillna("").str.contains("tie at")).all()
     assert json.loads((reports / "certificate.json").read_text())["bits"] == metrics["bits"]
 
 
@@ -199,10 +202,10 @@ def test_vectors_that_come_twice_have_no_certificate_by_construction_but_a_reaso
 
 
 def test_a_tie_at_a_threshold_costs_the_certificate_of_that_bitrate_alone(tmp_path, monkeypatch):
-    def tied(quantizer, vectors):
+    def tied(quantizer, vectors, **options):
         if quantizer.size == 8:
             raise InputError("7 of 280 calibration vectors tie at a threshold")
-        return recalibrate(quantizer, vectors)
+        return recalibrate(quantizer, vectors, **options)
 
     monkeypatch.setattr(certificate, "recalibrate", tied)
     rng = np.random.default_rng(0)
