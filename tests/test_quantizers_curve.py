@@ -97,3 +97,13 @@ def test_a_curve_that_does_not_fit_is_an_error():
         project(np.ones((5, 4)), L_SHAPE)
     with pytest.raises(InputError, match=r"want \[K>=2, D\]"):
         project(np.ones((5, 2)), L_SHAPE[:1])
+
+
+def test_a_sample_at_a_corner_belongs_to_the_segment_before_it():
+    # The published walk along the curve goes segment by segment, so that ties must not be broken by rounding.
+    rng = np.random.default_rng(0)
+    curve, vectors = rng.standard_normal((9, 32)), 3 * rng.standard_normal((4000, 32))
+    projection = project(vectors.astype(np.float32), curve.astype(np.float32), search="adjacent")
+    inner = (projection.position % 1 == 0) & (projection.position > 0)
+    assert inner.sum() > 300
+    assert (projection.segment[inner] == projection.position[inner] - 1).all()

@@ -16,6 +16,8 @@ import numpy as np
 from porcupine.errors import InputError
 from porcupine.quantizers.base import BLOCK, check_vectors, nearest_codewords
 
+_ROUNDING = 1e-9  # of squared distances, relative; real differences are larger
+
 
 @dataclass(frozen=True)
 class Projection:
@@ -53,7 +55,7 @@ def project(vectors: np.ndarray, curve: np.ndarray, *, search: Literal["adjacent
         before = np.maximum(corner - 1, 0)
         after = np.minimum(corner, len(curve) - 2)
         (clipped, near), (clipped_after, near_after) = (_along(vectors, curve, side) for side in (before, after))
-        later = near_after < near
+        later = near_after < near * (1 - _ROUNDING)  # a tie, such as at the corner between them, goes to the first
         segment, clipped = np.where(later, after, before), np.where(later, clipped_after, clipped)
     else:
         segment = _nearest_segments(vectors, curve)
