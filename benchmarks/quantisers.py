@@ -317,7 +317,7 @@ def after_fit(train: np.ndarray, test: np.ndarray, bits: int) -> dict[str, Calla
     }
     for name in ours:
         agree = np.isclose(ours[name](), naive[name](), rtol=1e-3, atol=1e-4).mean()
-        if agree < 0.99:  # a sample halfway between two corners may go to either
+        if agree < 0.999:
             raise SystemExit(f"{name}: only {agree:.2%} of the naive values agree")
     return {
         f"{way}{name}": partial(timed, run)
@@ -347,7 +347,7 @@ def naive_resample(vectors: np.ndarray, curve: np.ndarray) -> np.ndarray:
             share = min(max(float((x - curve[k]) @ along / (along @ along)), 0.0), 1.0)
             point = curve[k] + share * along
             distance = float(((x - point) ** 2).sum())
-            if best is None or distance < best[0]:
+            if best is None or distance < best[0] * (1 - 1e-9):  # a tie at a corner stays with the first
                 best = distance, k, point
         projected[best[1]].append(best[2])
     size = len(vectors) / len(curve)
