@@ -14,7 +14,7 @@ border then counts for both sides. Smoothing estimates the probability of a cell
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -88,6 +88,7 @@ def anneal(
     bits: int,
     rng: np.random.Generator,
     rule_of: Callable[[np.ndarray, np.ndarray], Rule] | None = None,
+    further: Sequence[float] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lloyd's algorithm with cells of one size, memberships soft at first, which finds better optima.
 
@@ -97,6 +98,7 @@ def anneal(
     vectors : float32 [N, D], of unit variance.
     bits : log2 K.
     rule_of : samples and the leaves of their halving -> where the sites of given cells lie; at the means, if None.
+    further : temperatures of rounds at the end, in typical leads.
     Returns sites float32 [K, D] and weights float64 [K], not settled yet.
     """
     n_sites, early = 2**bits, early_samples(vectors, bits, rng)
@@ -110,9 +112,11 @@ def anneal(
         sites, offsets = rule(means * sizes[:, None], sizes)
         state = _rounds(early, leaf, (sites, -offsets, offsets), rule, cooler * ladder)
         codes = nearest_codewords(vectors, *state[:2])
-        sites, weights, _ = _rounds(vectors, codes, state, rule, cooler * np.full(_ROUNDS[1], last))
-        if np.bincount(nearest_codewords(vectors, sites, weights), minlength=n_sites).all():
+        state = _rounds(vectors, codes, state, rule, cooler * np.full(_ROUNDS[1], last))
+        codes = nearest_codewords(vectors, *state[:2])
+        if np.bincount(codes, minlength=n_sites).all():
             break
+    sites, weights, _ = _rounds(vectors, codes, state, rule, cooler * np.array(further))
     return sites, weights - weights.mean()
 
 

@@ -28,6 +28,12 @@ MIN_SHARED_BITS = 4
 """Levels below it weigh less: nobody who wants fewer bits is helped at the cost of all others."""
 
 _COARSE_WEIGHT = 0.3
+_WARMER = 8.0, 2.0, 2
+"""Temperature of the last rounds: 8 typical leads over the root of the samples a leaf, at most 2; so many rounds.
+
+The fewer samples a leaf has, the more of them it takes to place its borders, or else they follow single samples and its
+share on new ones strays from 1/K.
+"""
 
 
 @dataclass(frozen=True)
@@ -90,8 +96,10 @@ def fit_tree(vectors: Vectors, *, bits: int, seed: int) -> Tree:
     samples.require(2**bits)
     rng = generator(seed, "tree", bits)
     geometry = Geometry.of(samples, rng)
-    sites, weights = anneal(geometry.vectors, bits, rng, partial(_Ancestors, bits=bits))
-    weights = calibrate(lambda: geometry.blocks(samples), sites, weights)
+    factor, most, rounds = _WARMER
+    warm = min(factor * np.sqrt(2**bits / len(geometry.vectors)), most)
+    sites, _ = anneal(geometry.vectors, bits, rng, partial(_Ancestors, bits=bits), [warm] * rounds)
+    weights = calibrate(lambda: geometry.blocks(samples), sites, np.zeros(2**bits))
     sites, weights = geometry.sites(sites), geometry.scale**2 * weights
     thresholds, codes = _halved(samples, bits, sites, weights)
     sizes = np.bincount(codes, minlength=2**bits)
