@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from quantisers import Peak, Record, memory, table_of, verdict
+from recording import Bench, Peak, Record, memory, table_of, verdict
 from trainers import timed
 
 from porcupine import storage
@@ -39,19 +39,8 @@ MEASURES = (
 
 def main() -> None:
     """Run one command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-
-    def command(run: Callable[[argparse.Namespace], None], text: str) -> Callable[..., None]:
-        sub = commands.add_parser(run.__name__, help=text, description=text)
-        sub.set_defaults(run=run)
-        sub.add_argument("--results", type=Path, default=ROOT / "data" / "attacks", help="folder of raw results")
-
-        def option(name: str, default: Any, text: str) -> None:
-            sub.add_argument(name, type=type(default), default=default, help=f"{text}; default: {default}")
-
-        return option
-
+    bench = Bench(__doc__, ROOT / "data" / "attacks")
+    command = bench.command
     option = command(eer, "time intervals over speakers")
     option("--pairs", 1_000_000, "scores")
     option("--speakers", 1000, "speakers")
@@ -61,15 +50,7 @@ def main() -> None:
     option("--rounds", 3, "median of so many, after one that does not count")
     option = command(report, "write the page")
     option("--page", ROOT / "reports" / "attacks-speed.md", "Markdown file")
-    arguments = parser.parse_args()
-    arguments.run(arguments)
-
-
-def record_of(arguments: argparse.Namespace) -> Record:
-    """Raw results of one command."""
-    record = Record(arguments)
-    record.content["command"] = record.content["command"].replace("quantisers.py", Path(__file__).name)
-    return record
+    bench.run()
 
 
 # ---- eer
@@ -77,7 +58,7 @@ def record_of(arguments: argparse.Namespace) -> Record:
 
 def eer(arguments: argparse.Namespace) -> None:
     """Time the interval of each measure, then the obvious way, and compare what the draws give."""
-    record = record_of(arguments)
+    record = Record(arguments)
     scores, first, second = speaker_pairs(arguments.pairs, arguments.speakers, arguments.same)
     names = np.array([f"speaker {number:06d}" for number in range(arguments.speakers)])
     draws = {"rng": generator(0, "draws"), "resamples": arguments.resamples}

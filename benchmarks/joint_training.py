@@ -26,6 +26,7 @@ from porcupine.encoders import registry
 from porcupine.encoders.training import train_ecapa
 from porcupine.params import Params
 from porcupine.privacy import attackers
+from porcupine.privacy.backends import Cosine
 from porcupine.privacy.summary import occupancy_table
 from porcupine.quantizers.base import distortion, global_scale
 from porcupine.quantizers.bottleneck import Bottleneck
@@ -167,10 +168,10 @@ def measure(
     enrolled, center = enrolment.mean_embeddings(embedded.utterances), embedded.train.mean(axis=0)
     probes = embedded.utterances[enrolment.probes]
     for prefix, attacked in (("raw ", probes), ("", codebook[encode(probes)])):
-        scores = attackers.cosine_scores(attacked, enrolled, center=center)
-        tally = attackers.tally(scores, enrolment.probe_speaker)
-        rates = attackers.rates(tally, np.ones((1, len(enrolled))))
-        row |= {f"{prefix}eer": 100 * rates["eer"][0], f"{prefix}top1": 100 * rates["top1"][0]}
+        scores = Cosine(center).scores(enrolled, attacked)
+        trials = attackers.Trials(scores, np.arange(len(probes)), enrolment.probe_speaker)
+        rates = attackers.rate_table([trials], np.ones((1, len(enrolled)))).set_index("figure")["value"]
+        row |= {f"{prefix}eer": 100 * rates["eer"], f"{prefix}top1": 100 * rates["top1"]}
     return row
 
 

@@ -64,6 +64,8 @@ def main() -> None:
     runner.add_argument("--splits", type=int, default=8, help="default: %(default)s")
     runner.add_argument("--test-fraction", type=float, default=0.2, help="default: %(default)s")
     runner.add_argument("--epochs", type=int, default=100, help="of the paper's trainers; default: %(default)s")
+    again = "measure these once more in splits that were measured before; repeatable"
+    runner.add_argument("--again", action="append", choices=FAMILIES, default=[], help=again)
     runner.add_argument("--diveq-splits", type=int, default=0, help="with the slow diveq methods; default: %(default)s")
     commands.add_parser("report", help="write reports/quantisers.md and its figures")
     arguments = parser.parse_args()
@@ -78,11 +80,15 @@ def main() -> None:
 
 
 def run(vectors: np.ndarray, split: int, arguments: argparse.Namespace) -> None:
-    """Measure one split, unless that was done."""
+    """Measure one split: the families that were not measured before, or are to be again."""
     target = RESULTS / f"{arguments.name}-{split}.csv"
+    families = list(FAMILIES)
+    before = pd.DataFrame()
     if target.exists():
-        print(f"{target.name}: measured before")
-        return
+        families, before = arguments.again, storage.load_table(target)
+        if not families:
+            print(f"{target.name}: measured before")
+            return
     order = np.random.default_rng(split).permutation(len(vectors))
     n_train = round((1 - arguments.test_fraction) * len(vectors))
     train, test = vectors[order[:n_train]], vectors[order[n_train:]]
@@ -91,19 +97,23 @@ def run(vectors: np.ndarray, split: int, arguments: argparse.Namespace) -> None:
     bits = [b for b in BITS if 2**b * MIN_SHARE <= n_train]
     rows = []
     began = time.monotonic()
-    for method, b, quantiser in quantisers(train, bits, split, arguments):
+    made = itertools.chain.from_iterable(FAMILIES[one](train, bits, split, arguments) for one in families)
+    for method, b, quantiser in made:
         rows.append({"method": method, "bits": b} | measure(quantiser, train, test, b, split))
         print(f"{time.monotonic() - began:6.0f} s  {arguments.name} {split}: {method}, {b} bits", flush=True)
     table = pd.DataFrame(rows).assign(
         split=split, n_train=n_train, n_test=len(test), dimension=vectors.shape[1], epochs=arguments.epochs
     )
+    if len(before):
+        table = pd.concat([before[~before["method"].isin(table["method"])], table], ignore_index=True)
     storage.save_table(target, table)
 
 
-def quantisers(
-    train: np.ndarray, bits: list[int], split: int, arguments: argparse.Namespace
-) -> Iterator[tuple[str, int, Quantizer]]:
-    """Every method at every bitrate."""
+Made = Iterator[tuple[str, int, Quantizer]]
+
+
+def cell_methods(train: np.ndarray, bits: list[int], split: int, arguments: argparse.Namespace) -> Made:
+    """The fits of one bitrate, with their ablations."""
     for b in bits:
         kmeans = fit_kmeans(train, bits=b, seed=split)
         yield "kmeans", b, kmeans
@@ -118,8 +128,16 @@ def quantisers(
         curve = fit_curve(train, bits=b, seed=split)
         yield "curve-interval", b, curve
         yield "curve-nearest", b, curve.nearest()
+
+
+def tree_method(train: np.ndarray, bits: list[int], split: int, arguments: argparse.Namespace) -> Made:
+    """One fit, cut at every bitrate."""
     tree = fit_tree(train, bits=max(bits), seed=split)
     yield from (("tree", b, tree.prefix(b)) for b in bits)
+
+
+def paper_methods(train: np.ndarray, bits: list[int], split: int, arguments: argparse.Namespace) -> Made:
+    """The paper's trainers, with every normalisation, and for some splits their successors."""
     training = Training(epochs=arguments.epochs)
     books = faithful(train, bits, split, training, arguments.name)
     for b in bits:
@@ -130,6 +148,9 @@ def quantisers(
             yield "diveq", b, Nearest(train_diveq(train, bits=b, training=training, seed=split)[0])
             curves = train_sf_diveq(train, bits=[b], training=training, seed=split)
             yield from (("sf_diveq" + name, b, cut) for name, cut in cuts(train, curves[b][0], split))
+
+
+FAMILIES = {"cells": cell_methods, "tree": tree_method, "paper": paper_methods}
 
 
 def cuts(train: np.ndarray, curve: np.ndarray, split: int) -> Iterator[tuple[str, Quantizer]]:

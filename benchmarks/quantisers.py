@@ -19,13 +19,9 @@ import argparse
 import itertools
 import json
 import math
-import os
-import platform
-import shlex
 import statistics
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -38,10 +34,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import psutil
-import sklearn
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from recording import GIB, Bench, Peak, Record, memory, table_of, verdict
 from scipy.stats import binom
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
@@ -69,7 +65,6 @@ FITS = {"kmeans": fit_kmeans, "curve": fit_curve, "tree": fit_tree, "balanced": 
 LOOKS = {"kmeans": "kmeans", "curve": "curve-interval", "tree": "tree", "balanced": "balanced"}
 TRAIN_SEED, TEST_SEED = 1, 2
 BATCH = Training().batch_size
-GIB = 2**30
 PAPER_REPEATS = 20
 LINEAR = 1.1
 """Growth counts as linear up to this exponent."""
@@ -77,22 +72,8 @@ LINEAR = 1.1
 
 def main() -> None:
     """Run one command."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    commands = parser.add_subparsers(dest="command", required=True)
-
-    def command(run: Callable[[argparse.Namespace], None], text: str) -> Callable[..., None]:
-        sub = commands.add_parser(run.__name__, help=text, description=text)
-        sub.set_defaults(run=run)
-        sub.add_argument("--results", type=Path, default=ROOT / "data" / "quantisers", help="folder of raw results")
-
-        def option(name: str, default: Any, text: str) -> None:
-            many = {"nargs": "+"} if isinstance(default, list) else {}
-            kind = type(default[0] if many else default)
-            shown = " ".join(map(str, default)) if many else default
-            sub.add_argument(name, type=kind, default=default, help=f"{text}; default: {shown}", **many)
-
-        return option
-
+    bench = Bench(__doc__, ROOT / "data" / "quantisers")
+    command = bench.command
     bitrates = list(range(4, 11))
     option = command(speed, "time fits, and what follows them, against the paper's way")
     option("--train", 50_000, "training samples")
@@ -127,48 +108,7 @@ def main() -> None:
     option("--threads", 1, "threads")
     option = command(report, "write the page and its figure")
     option("--page", ROOT / "reports" / "quantisers-speed.md", "Markdown file")
-    arguments = parser.parse_args()
-    arguments.run(arguments)
-
-
-class Record:
-    """Raw results of one command, in a JSON file that is written again with each row."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self.path = arguments.results / f"{arguments.command}.json"
-        self.began = time.monotonic()
-        options = {key: value for key, value in vars(arguments).items() if key not in ("run", "results", "command")}
-        command = shlex.join(["python", "benchmarks/quantisers.py", *sys.argv[1:]])
-        self.content = {"command": command, "machine": machine(), "options": options, "rows": []}
-
-    def add(self, table: str, **row: Any) -> None:
-        """Keep a row and print it."""
-        self.content["rows"].append({"table": table, **row})
-        self.content["minutes"] = (time.monotonic() - self.began) / 60
-        storage.save_json(self.path, self.content)
-        shown = ", ".join(
-            f"{key} {value:.4g}" if isinstance(value, float) else f"{key} {value}"
-            for key, value in row.items()
-            if not isinstance(value, list)
-        )
-        print(f"{60 * self.content['minutes']:6.0f} s  {table}: {shown}", flush=True)
-
-
-def machine() -> str:
-    """What the times depend on."""
-    cpu = next((line.split(":")[1].strip() for line in lines_of("/proc/cpuinfo") if line.startswith("model name")), "")
-    memory = psutil.virtual_memory().total / GIB
-    return (
-        f"{os.cpu_count()} cores ({cpu or platform.processor()}, {platform.machine()}), {memory:.0f} GiB of memory, "
-        f"{platform.system()}, load {os.getloadavg()[0]:.1f} before; Python {platform.python_version()}, "
-        f"torch {torch.__version__.split('+')[0]}, "
-        f"numpy {np.__version__}, scikit-learn {sklearn.__version__}"
-    )
-
-
-def lines_of(path: str) -> list[str]:
-    """Lines of a file of /proc."""
-    return Path(path).read_text(encoding="utf-8").splitlines()
+    bench.run()
 
 
 @contextmanager
@@ -177,28 +117,6 @@ def threads(count: int) -> Iterator[None]:
     with threadpool_limits(count):
         torch.set_num_threads(count)
         yield
-
-
-class Peak:
-    """Greatest ``read()`` while the context lasts, by a thread that samples it."""
-
-    def __init__(self, read: Callable[[], int], *, every: float) -> None:
-        self.value = read()
-        self._read, self._every, self._stop = read, every, threading.Event()
-        self._thread = threading.Thread(target=self._watch, daemon=True)
-
-    def _watch(self) -> None:
-        while not self._stop.wait(self._every):
-            self.value = max(self.value, self._read())
-
-    def __enter__(self) -> Peak:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join()
-        self.value = max(self.value, self._read())
 
 
 # ---- speed
@@ -538,11 +456,6 @@ def point(arguments: argparse.Namespace) -> None:
     print(json.dumps(measured | {"anonymous": peak.value, "anonymous_before": before, "resident": memory("VmHWM")}))
 
 
-def memory(field: str) -> int:
-    """Bytes of this process: RssAnon, what it holds itself; VmHWM, the peak with mapped files."""
-    return next(int(line.split()[1]) for line in lines_of("/proc/self/status") if line.startswith(field)) * 1024
-
-
 # ---- report
 
 
@@ -573,16 +486,6 @@ def report(arguments: argparse.Namespace) -> None:
 INTRODUCTION = """Synthetic speaker embeddings (`porcupine.population`). *Naive* is the paper's procedure written the
 obvious way: one codebook at a time, distances by broadcasting, gradients by autograd, Python loops over samples and
 counts; *faithful* is the trainer of the same procedure here (`porcupine.quantizers.vq` and `sfvq`), of one codebook."""
-
-
-def table_of(columns: list[str], rows: list[list[Any]]) -> str:
-    """A Markdown table."""
-    return "\n".join("| " + " | ".join(map(str, row)) + " |" for row in [columns, ["---"] * len(columns), *rows])
-
-
-def verdict(value: str, met: bool) -> str:
-    """A value and whether it is what was aimed at."""
-    return f"{value}: {'met' if met else '**not met**'}"
 
 
 def threads_of(count: int) -> str:
