@@ -135,7 +135,7 @@ def test_the_attacker_by_the_formula_of_the_dirichlet_multinomial():
     held = rng.multinomial([2, 5, 8, 9], [0.5, 0.3, 0.2])
     sequences = rng.integers(0, 3, (2, 4, 5))
     result = attack(held, sequences)
-    prior, expected = observations._prior(held, None)
+    prior, expected = observations.code_prior(held, None)
     concentration = prior.sum(axis=1)
     population = (held.sum(axis=0) + 1) / (24 + 3)
     assert prior == pytest.approx(np.tile(concentration[0] * population, (4, 1)))

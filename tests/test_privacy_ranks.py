@@ -3,8 +3,17 @@ import pytest
 from scipy.stats import betabinom
 
 from porcupine.errors import InputError
-from porcupine.privacy.attackers import Ranks, top_n_rate
-from porcupine.privacy.ranks import fitted_shares, histogram_shares, mean_bits, rank_bits, worst_bits
+from porcupine.privacy import ranks as module
+from porcupine.privacy.attackers import Ranks, Trials, bootstrap_weights, rate_table, top_n_rate
+from porcupine.privacy.ranks import (
+    fitted_shares,
+    histogram_shares,
+    mean_bits,
+    rank_bits,
+    rank_disclosure,
+    rank_table,
+    worst_bits,
+)
 
 
 def drawn(shares, n_probes, seed=0):
@@ -16,6 +25,19 @@ def drawn(shares, n_probes, seed=0):
 def estimate(way, shares, n_probes, measure, repeats=30):
     """Mean over repeats of a measure of estimated shares."""
     return np.mean([measure(way(drawn(shares, n_probes, seed), len(shares))) for seed in range(repeats)])
+
+
+def noisy(n_speakers=60, n_probes=4, *, lead=1.0, digits=6, seed=0):
+    """Normal scores, those of the true speakers higher; few digits make ties."""
+    rng = np.random.default_rng(seed)
+    target = np.repeat(np.arange(n_speakers), n_probes)
+    scores = rng.standard_normal((len(target), n_speakers))
+    scores[np.arange(len(target)), target] += lead
+    return Trials(scores.round(digits), np.arange(len(target)), target)
+
+
+def draws(trials, n_draws=60):
+    return bootstrap_weights(trials, n_draws, np.random.default_rng(5))
 
 
 def test_ties_are_spread_evenly_by_hand():
@@ -90,6 +112,81 @@ def test_the_fit_is_optimistic_where_some_are_found_at_once_and_the_others_not_a
 
 def test_one_enrolled_speaker_is_known_beforehand():
     assert fitted_shares(Ranks(np.zeros(3, int), np.zeros(3, int)), 1).tolist() == [1]
+
+
+@pytest.mark.parametrize("way", [histogram_shares, fitted_shares])
+def test_weights_are_as_good_as_copies_of_the_probes(way):
+    rng = np.random.default_rng(0)
+    above = rng.integers(0, 9, 50)
+    ranks, weights = Ranks(above, rng.integers(0, 12 - above)), rng.integers(0, 4, 50)
+    copies = Ranks(np.repeat(ranks.above, weights), np.repeat(ranks.tied, weights))
+    assert way(ranks, 12, weights) == pytest.approx(way(copies, 12), abs=1e-5)
+    assert way(ranks, 12, weights / 3) == pytest.approx(way(copies, 12), abs=1e-5)
+    assert way(ranks, 12, np.ones(50)) == pytest.approx(way(ranks, 12))
+
+
+def test_the_table_of_ranks_adds_up_to_the_rates():
+    trials = [noisy(digits=digits) for digits in (0, 6)]
+    table, rates = rank_table(trials, draws(trials[0])), rate_table(trials, draws(trials[0]))
+    assert table["last_rank"].tolist() == [1, 2, 5, 10, 20, 60]
+    assert table["first_rank"].tolist() == [1, 2, 3, 6, 11, 21]
+    added = table.set_index("last_rank")["share"].cumsum()
+    assert [added[n] for n in (1, 5, 10)] == pytest.approx(rates["value"].tolist()[:3])
+    assert added[60] == pytest.approx(1) and table["chance"].sum() == pytest.approx(1)
+    assert table.loc[0, ["low", "high"]].tolist() == pytest.approx(rates.loc[0, ["low", "high"]].tolist())
+    assert (table["low"] <= table["share"]).all() and (table["share"] <= table["high"]).all()
+
+
+@pytest.mark.parametrize(
+    ("n_speakers", "last"),
+    [(2, [1, 2]), (3, [1, 3]), (11, [1, 2, 5, 11]), (2040, [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2040])],
+)
+def test_ranges_of_ranks_grow(n_speakers, last):
+    two = np.arange(2)
+    table = rank_table([Trials(np.zeros((2, n_speakers)), two, two)], np.ones((1, n_speakers)))
+    assert table["last_rank"].tolist() == last
+    assert table["share"].tolist() == pytest.approx(table["chance"].tolist())
+
+
+def test_the_disclosure_of_ranks_is_that_of_the_fit():
+    trials = [noisy(seed=seed) for seed in range(2)]
+    table = rank_disclosure(trials, draws(trials[0])).set_index("figure")
+    laws = [fitted_shares(one.identification(), 60) for one in trials]
+    for figure, bits in (("rank_mean_bits", mean_bits), ("rank_worst_bits", worst_bits)):
+        row = table.loc[figure]
+        assert row["value"] == pytest.approx(np.mean([bits(law) for law in laws]), abs=1e-3)
+        assert row["low"] < row["value"] < row["high"] and row["chance"] == 0
+
+
+def test_intervals_of_the_fit_are_of_the_first_draws(monkeypatch):
+    trials = noisy()
+    weights = draws(trials)
+    monkeypatch.setattr(module, "FITS", 2)
+    table = rank_disclosure([trials], weights)
+    shares = [fitted_shares(trials.identification(), 60, weights[i, trials.target]) for i in range(2)]
+    expected = np.sort(mean_bits(np.stack(shares)))
+    low, high = table.loc[0, ["low", "high"]]
+    assert [low, high] == pytest.approx(expected + 0.025 * np.array([1, -1]) * np.ptp(expected), abs=1e-3)
+
+
+def test_ranks_of_no_information_and_of_all():
+    target = np.repeat(np.arange(32), 2)
+    nothing, everything = Trials(np.zeros((64, 32)), np.arange(64), target), Trials(np.eye(32), target, target)
+    for trials, expected in ((nothing, 0), (everything, 5)):
+        table = rank_disclosure([trials], draws(trials))
+        assert table[["value", "low", "high"]].to_numpy() == pytest.approx(np.full((2, 3), expected), abs=1e-3)
+    guessed = noisy(lead=0)
+    shuffled = rank_disclosure([guessed], draws(guessed)).set_index("figure").loc["rank_mean_bits"]
+    assert shuffled["low"] < 0.01 and shuffled["value"] < 0.02
+    table = rank_table([guessed], draws(guessed, 200))
+    assert ((table["low"] <= table["chance"]) & (table["chance"] <= table["high"])).mean() >= 5 / 6
+
+
+def test_weights_that_do_not_fit_are_named():
+    ranks = Ranks(np.array([0, 1]), np.array([0, 0]))
+    for weights in (np.ones(3), np.zeros(2), np.array([2, -1])):
+        with pytest.raises(InputError, match="should be >= 0, not all 0, one for each of 2 ranks"):
+            histogram_shares(ranks, 4, weights)
 
 
 def test_ranks_that_do_not_fit_are_named():

@@ -1,27 +1,37 @@
-"""Attackers: who is it? From scores between probes and enrolled speakers.
+"""Attackers: who is it? From the scores that any attacker gives the enrolled speakers for what he sees.
 
-enrol             utterances -> which the attacker holds, which are attacked
-cosine_scores     embeddings -> scores
-identification    scores -> where the true speaker ranks, ties counted
-top_n_rate        ranks -> probability that the true speaker is among the first n
-tally             scores -> what each speaker contributes to the rates
-rates             tallies -> identification and equal error rates, for any weights of the speakers
-attack_table      tallies of R repeats -> rates with intervals over speakers and repeats, chance beside them
+enrol              utterances -> which the attacker holds, which are attacked
+Trials             scores of the enrolled speakers given each distinct release, and which release each probe shows
+identification     scores -> where the true speaker ranks, ties counted
+top_n_rate         ranks -> probability that the true speaker is among the first n
+bootstrap_weights  trials -> how often each speaker counts when speakers are drawn again
+equal_error_rates  trials -> equal error rate, for any weights of the speakers
+rate_table         trials of R repeats -> rates with intervals over speakers and repeats, chance beside them
+randomised_rates   the same where the code passes randomised response, exactly
+strongest          rates of several attackers -> those of the one who identifies most often
+
+A release is what the attacker sees of an utterance: its embedding, of which there are as many as probes, or its code,
+of which there are K, shown or not. Scores are higher for likelier speakers: cosines, log-likelihood ratios, whatever.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
+from scipy.sparse import csr_matrix
 
 from porcupine.errors import InputError
-from porcupine.privacy.verification import eer_from_histograms
+from porcupine.privacy.randomised_response import keep_probability
+from porcupine.privacy.verification import Estimate, eer_from_histograms
 
-TOPS = (1, 5)
-SCORE_BINS = 4000  # between cosines of -1 and 1
+TOPS = (1, 5, 10)
+THRESHOLDS = 4000  # of the scores, at most, for the equal error rate
+BLOCK = 2**22  # counts of a block of releases: 32 MiB
 
 
 @dataclass(frozen=True)
@@ -76,21 +86,61 @@ def enrol(speakers: np.ndarray, per_speaker: int, rng: np.random.Generator) -> E
     return Enrolment(names, held, speaker[held], probes, speaker[probes])
 
 
-def cosine_scores(probes: np.ndarray, enrolled: np.ndarray, *, center: np.ndarray) -> np.ndarray:
-    """Cosine between probes and enrolled embeddings after subtracting ``center``.
+@dataclass(frozen=True)
+class Trials:
+    """Scores of M enrolled speakers given each of Q releases, and the P probes that show these.
 
-    probes : float [P, D], enrolled : float [M, D], center : float [D], the mean of embeddings known to the attacker.
-    Returns float32 [P, M]; a vector that equals the center scores 0 with everyone.
+    values : float [Q, M], finite.
+    row : int [P], the release that each probe shows; target : int [P], column of its true speaker.
+    Raises InputError on other scores, fewer than two speakers, no probe, or probes that point beyond the scores.
     """
-    for name, vectors in (("probes", probes), ("enrolled", enrolled)):
-        if vectors.ndim != 2 or vectors.shape[1] != center.shape[-1]:
-            raise InputError(f"{name} have shape {vectors.shape}, should be [N, D={center.shape[-1]}]")
-    return _unit(probes - center) @ _unit(enrolled - center).T
 
+    values: np.ndarray
+    row: np.ndarray
+    target: np.ndarray
 
-def _unit(vectors: np.ndarray) -> np.ndarray:
-    norm = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.divide(vectors, norm, where=norm != 0, out=np.zeros_like(vectors)).astype(np.float32)
+    def __post_init__(self) -> None:
+        _check(self.values, self.target, len(self.row))
+        if not np.isfinite(self.values).all():
+            n_bad = self.values.size - np.isfinite(self.values).sum()
+            raise InputError(f"{n_bad} of {self.values.size} scores are not finite: check the attacker")
+        if not len(self.row) or self.row.min() < 0 or self.row.max() >= len(self.values):
+            raise InputError(
+                f"row of shape {self.row.shape} should give each probe, one at least, a row of {self.values.shape}"
+            )
+
+    @property
+    def own(self) -> np.ndarray:
+        """Score of each probe's true speaker, float [P]."""
+        return self.values[self.row, self.target]
+
+    @property
+    def n_probes(self) -> np.ndarray:
+        """Probes of each speaker, int [M]: 0 for those who are enrolled and not attacked."""
+        return np.bincount(self.target, minlength=self.values.shape[1])
+
+    @cached_property
+    def rising(self) -> np.ndarray:
+        """Scores given each release, sorted. Float [Q, M]."""
+        return np.sort(self.values, axis=1)
+
+    def identification(self) -> Ranks:
+        """Rank the true speaker of each probe among all enrolled ones, as `identification` does."""
+        own, below, up_to = self.own, np.empty_like(self.row), np.empty_like(self.row)
+        order = np.argsort(self.row, kind="stable")
+        releases, starts = np.unique(self.row[order], return_index=True)
+        for release, probes in zip(releases, np.split(order, starts[1:]), strict=True):
+            below[probes] = np.searchsorted(self.rising[release], own[probes])
+            up_to[probes] = np.searchsorted(self.rising[release], own[probes], side="right")
+        return Ranks(above=self.values.shape[1] - up_to, tied=up_to - below - 1)
+
+    def among(self, columns: np.ndarray) -> Trials:
+        """Restrict the enrolled speakers, and the probes to theirs. columns : bool [M], those that stay, two at least.
+
+        The releases remain the same.
+        """
+        stays = columns[self.target]
+        return Trials(self.values[:, columns], self.row[stays], (np.cumsum(columns) - 1)[self.target[stays]])
 
 
 def identification(scores: np.ndarray, target: np.ndarray) -> Ranks:
@@ -99,13 +149,10 @@ def identification(scores: np.ndarray, target: np.ndarray) -> Ranks:
     scores : float [P, M]; target : int [P], column of the true speaker.
     Raises InputError on NaN scores, fewer than two enrolled speakers, or targets that are not columns of the scores.
     """
-    if scores.ndim != 2 or scores.shape[1] < 2:
-        raise InputError(f"scores have shape {scores.shape}: identification needs at least two enrolled speakers")
+    target = np.asarray(target)
+    _check(scores, target, len(scores))
     if np.isnan(scores).any():
         raise InputError(f"{np.isnan(scores).sum()} of {scores.size} scores are NaN: check the embeddings")
-    target = np.asarray(target)
-    if target.shape != scores.shape[:1] or ((target < 0) | (target >= scores.shape[1])).any():
-        raise InputError(f"target of shape {target.shape} should give one column of the scores {scores.shape} a probe")
     own = np.take_along_axis(scores, target[:, None], axis=1)
     return Ranks(above=(scores > own).sum(axis=1), tied=(scores == own).sum(axis=1) - 1)
 
@@ -115,73 +162,161 @@ def top_n_rate(ranks: Ranks, n: int) -> np.ndarray:
     return np.clip((n - ranks.above) / (ranks.tied + 1), 0, 1)
 
 
-@dataclass(frozen=True)
-class Tally:
-    """What the probes of each of M speakers contribute to the rates.
-
-    probes : float [M]; hits : float [T, M], of top-n identification for each n of `TOPS`;
-    same, different : float [M, V], histograms of the probes' scores with their own and with the other speakers.
-    """
-
-    probes: np.ndarray
-    hits: np.ndarray
-    same: np.ndarray
-    different: np.ndarray
-
-
-def tally(scores: np.ndarray, target: np.ndarray) -> Tally:
-    """Count hits and histogram scores by speaker.
-
-    scores : float [P, M], between -1 and 1; target : int [P], column of the true speaker.
-    """
-    ranks = identification(scores, target)
-    n_speakers = scores.shape[1]
-    bins = np.clip(((scores + 1) * (SCORE_BINS / 2)).astype(np.int32), 0, SCORE_BINS - 1)
-    size = n_speakers * SCORE_BINS
-    row = target[:, None] * SCORE_BINS
-    everyone = np.bincount((bins + row).ravel(), minlength=size).reshape(n_speakers, SCORE_BINS)
-    own = np.take_along_axis(bins, target[:, None], axis=1) + row
-    same = np.bincount(own.ravel(), minlength=size).reshape(n_speakers, SCORE_BINS)
-    hits = [np.bincount(target, weights=top_n_rate(ranks, n), minlength=n_speakers) for n in TOPS]
-    return Tally(np.bincount(target, minlength=n_speakers), np.stack(hits), same, everyone - same)
-
-
-def rates(tally: Tally, weights: np.ndarray) -> dict[str, np.ndarray]:
-    """Rates when the probes of each speaker count ``weights`` times.
-
-    weights : float [S, M]. Returns "top1", "top5" and "eer", float [S], as fractions.
-    """
-    probes = weights @ tally.probes
-    result = {f"top{n}": weights @ hits / probes for n, hits in zip(TOPS, tally.hits, strict=True)}
-    result["eer"] = eer_from_histograms(weights @ tally.same, weights @ tally.different)
-    return result
-
-
-def bootstrap_weights(tally: Tally, draws: int, rng: np.random.Generator) -> np.ndarray:
+def bootstrap_weights(trials: Trials, draws: int, rng: np.random.Generator) -> np.ndarray:
     """Draw the attacked speakers with replacement. Returns float [S, M]; all that are enrolled stay enrolled."""
-    attacked = tally.probes > 0
+    attacked = trials.n_probes > 0
     weights = np.zeros((draws, len(attacked)))
     weights[:, attacked] = rng.multinomial(attacked.sum(), np.full(attacked.sum(), 1 / attacked.sum()), size=draws)
     return weights
 
 
-def attack_table(tallies: Sequence[Tally], weights: np.ndarray) -> pd.DataFrame:
+def equal_error_rates(trials: Trials, weights: np.ndarray) -> np.ndarray:
+    """Equal error rate over all pairs of a probe and an enrolled speaker, float [S].
+
+    weights : float [S, M], how often the probes of each speaker count.
+    Misses change only where a probe scores its own speaker, so these scores are the thresholds, and the rate is exact.
+    Of more than `THRESHOLDS` probes some are passed over: the rate is then within 1 / THRESHOLDS for equal weights.
+    """
+    thresholds = np.unique(np.sort(trials.own)[:: -(-len(trials.row) // THRESHOLDS)])
+    step = math.isqrt(len(thresholds))
+    same, different = _histograms(trials, thresholds[::step], weights)
+    misses, passes = (np.cumsum(kind, axis=1) / kind.sum(axis=1, keepdims=True) for kind in (same, different))
+    crossing = np.argmax(misses + passes >= 1, axis=1)
+    first, last = (crossing.min() - 1) // 2, crossing.max() // 2
+    return eer_from_histograms(*_histograms(trials, thresholds[max(first, 0) * step : last * step + 1], weights))
+
+
+def rate_table(trials: Sequence[Trials], weights: np.ndarray) -> pd.DataFrame:
     """Rates over R repeats: mean, and 95 % interval over resampled speakers and repeats together.
 
+    trials : one for each repeat, of the same probes.
     weights : float [S, M] of `bootstrap_weights`, the same for all systems so that they compare pair by pair.
-    Returns one row each for top1, top5 and eer: figure, value, low, high, chance, n_speakers (enrolled), n_attacked (of
-    them, those with probes: the intervals are as good as these are many), n_probes.
+    Returns one row each for top1, top5, top10 and eer: figure, value, low, high, chance, n_speakers (enrolled),
+    n_attacked (of them, those with probes: the intervals are as good as these are many), n_probes, n_repeats.
     """
-    n_speakers = len(tallies[0].probes)
-    once = [rates(one, np.ones((1, n_speakers))) for one in tallies]
-    drawn = [rates(one, weights) for one in tallies]
-    chance = {f"top{n}": min(n / n_speakers, 1.0) for n in TOPS} | {"eer": 0.5}
-    rows = []
-    for figure in chance:
-        low, high = np.quantile(np.concatenate([one[figure] for one in drawn]), [0.025, 0.975])
-        value = float(np.mean([one[figure] for one in once]))
-        rows.append({"figure": figure, "value": value, "low": low, "high": high, "chance": chance[figure]})
-    probes = tallies[0].probes
+    weights = _with_ones(trials, weights)
+    found = []
+    for one in trials:
+        ranks = one.identification()
+        found.append(_means(one, {f"top{n}": top_n_rate(ranks, n) for n in TOPS}, weights))
+        found[-1]["eer"] = equal_error_rates(one, weights)
+    return _table(trials, found)
+
+
+def randomised_rates(trials: Sequence[Trials], weights: np.ndarray, epsilon: float, n_codewords: int) -> pd.DataFrame:
+    """Identification rates where the code passes `randomised_response.randomise`, expected over its noise, exactly.
+
+    trials : of codes. Scores have to rise with the likelihood of the code among the speakers of a row; they then do so
+        with that of the report, and the attacker ranks the speakers by the report as by a code.
+    epsilon : of the randomised response, in nats; inf for the code itself.
+    Returns the rows of `rate_table` but for eer. Raises InputError where there is not one release for each code.
+    """
+    weights = _with_ones(trials, weights)
+    keep = keep_probability(n_codewords, epsilon)
+    other = (1 - keep) / (n_codewords - 1)
+    found = []
+    for one in trials:
+        if len(one.values) != n_codewords:
+            raise InputError(f"{len(one.values)} releases should be the n_codewords={n_codewords} codes, each once")
+        ranks = one.identification()
+        noisy = {f"top{n}": (keep - other) * top_n_rate(ranks, n) + other * _all_hits(one, n)[one.target] for n in TOPS}
+        found.append(_means(one, noisy, weights))
+    return _table(trials, found)
+
+
+def strongest(rates: pd.DataFrame) -> pd.DataFrame:
+    """For each variant, bits, epsilon and figure, the row of the attacker who is worst for privacy; ties: the first.
+
+    rates : rows of `rate_table`, with columns variant, bits, threat, attacker and epsilon. Their order is kept.
+    The attacker is chosen by the rates that are then reported, which flatters them a little: the safe side.
+    """
+    rates = rates.reset_index(drop=True)
+    harm = rates["value"].where(rates["figure"] != "eer", -rates["value"])
+    worst_first = rates.assign(_harm=harm).sort_values("_harm", ascending=False, kind="stable")
+    return rates.loc[worst_first.drop_duplicates(["variant", "bits", "epsilon", "figure"]).index.sort_values()]
+
+
+def _check(scores: np.ndarray, target: np.ndarray, n_probes: int) -> None:
+    if scores.ndim != 2 or scores.shape[1] < 2:
+        raise InputError(f"scores have shape {scores.shape}: identification needs at least two enrolled speakers")
+    if target.shape != (n_probes,) or ((target < 0) | (target >= scores.shape[1])).any():
+        raise InputError(f"target of shape {target.shape} should give one column of the scores {scores.shape} a probe")
+
+
+def _histograms(trials: Trials, thresholds: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weight of the pairs of one and of different speakers below, at and between the thresholds: float [S, 2 V + 1].
+
+    thresholds : float [V], rising.
+    """
+    own = trials.own
+    place = np.searchsorted(thresholds, own) + np.searchsorted(thresholds, own, side="right")
+    same = _add(place, 2 * len(thresholds) + 1, trials.target, weights)
+    shown = _add(trials.row, len(trials.values), trials.target, weights)
+    everyone = np.zeros_like(same)
+    everyone[:, -1] = shown.sum(axis=1) * trials.values.shape[1]
+    releases = np.unique(trials.row)
+    for some in np.array_split(releases, -(-len(releases) * same.shape[1] // BLOCK)):
+        below = np.empty((len(some), len(thresholds), 2))
+        for counts, release in zip(below, some, strict=True):
+            counts[:, 0] = np.searchsorted(trials.rising[release], thresholds)
+            counts[:, 1] = np.searchsorted(trials.rising[release], thresholds, side="right")
+        everyone[:, :-1] += shown[:, some] @ below.reshape(len(some), -1)
+    return same, np.diff(everyone, prepend=0) - same
+
+
+def _add(place: np.ndarray, n_places: int, speaker: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """Sum the weights of the speakers at each place. place, speaker : int [P]; weights : [S, M]. Returns [S, V]."""
+    ones = np.ones(len(place))
+    return (csr_matrix((ones, (place, speaker)), shape=(n_places, weights.shape[1])) @ weights.T).T
+
+
+def _all_hits(trials: Trials, n: int) -> np.ndarray:
+    """Probability that each speaker is among the first n given a release, summed over all releases. Float [M]."""
+    n_releases, n_speakers = trials.values.shape
+    n = min(n, n_speakers)
+    last = trials.rising[:, -n]
+    release, speaker = np.nonzero(trials.values >= last[:, None])
+    above = trials.values[release, speaker] > last[release]
+    n_above, n_tied = (np.bincount(release[kind], minlength=n_releases) for kind in (above, ~above))
+    hit = np.where(above, 1, (n - n_above[release]) / n_tied[release])
+    return np.bincount(speaker, weights=hit, minlength=n_speakers)
+
+
+def _with_ones(trials: Sequence[Trials], weights: np.ndarray) -> np.ndarray:
+    """The weights, after one row where each speaker counts once: float [1 + S, M]."""
+    shapes = {one.values.shape[1] for one in trials}
+    if weights.ndim != 2 or shapes != {weights.shape[1]}:
+        raise InputError(f"weights have shape {weights.shape}, should be [S, M], M of {sorted(shapes)} speakers")
+    return np.vstack([np.ones(weights.shape[1]), weights])
+
+
+def _means(trials: Trials, hits: dict[str, np.ndarray], weights: np.ndarray) -> dict[str, np.ndarray]:
+    """Weighted means over the probes, float [P] -> float [S]."""
+    n_probes = weights @ trials.n_probes
+    return {
+        name: weights @ np.bincount(trials.target, weights=hit, minlength=weights.shape[1]) / n_probes
+        for name, hit in hits.items()
+    }
+
+
+def _estimate(found: Sequence[np.ndarray]) -> Estimate:
+    """Mean and 95 % interval over R repeats of float [1 + S]: a value, then its draws, of which NaN are left out."""
+    draws = np.concatenate([one[1:] for one in found])
+    draws = draws[~np.isnan(draws)]
+    low, high = np.quantile(draws, [0.025, 0.975]) if len(draws) else (np.nan, np.nan)
+    return Estimate(float(np.mean([one[0] for one in found])), float(low), float(high))
+
+
+def _table(trials: Sequence[Trials], found: Sequence[dict[str, np.ndarray]]) -> pd.DataFrame:
+    n_probes = trials[0].n_probes
+    chance = {f"top{n}": min(n / len(n_probes), 1.0) for n in TOPS} | {"eer": 0.5}
+    rows = [
+        {"figure": figure} | _estimate([one[figure] for one in found])._asdict() | {"chance": chance[figure]}
+        for figure in found[0]
+    ]
     return pd.DataFrame(rows).assign(
-        n_speakers=n_speakers, n_attacked=int((probes > 0).sum()), n_probes=int(probes.sum())
+        n_speakers=len(n_probes),
+        n_attacked=int((n_probes > 0).sum()),
+        n_probes=int(n_probes.sum()),
+        n_repeats=len(trials),
     )

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 
 import numpy as np
 import pandas as pd
@@ -90,7 +91,8 @@ def observation_table(
         `upper`, the bound from above, at 95 % confidence;
         `exposed`, the attacker's bits on the 1 % of speakers who look most exposed in the utterances that he holds, and
         `exposed_high`, on the 1 % who turn out to be (too high, by selection);
-        `top1`, `top5`, how often the true speaker is among the first; `chance`, `chance5`, by guessing;
+        `top1`, `top5`, how often the true speaker is among the first, `top1_low`, `top1_high`, 95 % over speakers;
+        `chance`, `chance5`, by guessing;
         `one_code_…`, the same for a speaker who keeps one code, which the attacker has met.
     Raises InputError where the codes do not fit, or fewer than two speakers have utterances enough.
     """
@@ -129,7 +131,8 @@ def observation_table(
             shared[n_speakers] = bound, {f"one_code_{name}": value for name, value in figures.items()}
         bound, one_code_figures = shared[n_speakers]
         starts = (np.cumsum(n_attacked) - n_attacked)[chosen, None]
-        seen = np.stack([codes[order[starts + np.arange(n)]] for order in drawn])
+        different = comb(int(n_attacked.max()), n)  # sequences, but for their order, which does not matter
+        seen = np.stack([codes[order[starts + np.arange(n)]] for order in drawn[:different]])
         learnt = attack(held_counts[chosen], seen, codebook)
         rows.append(
             {"n": n, "n_speakers": n_speakers, "n_left_out": len(names) - n_speakers}
@@ -147,7 +150,7 @@ def attack(held: np.ndarray, sequences: np.ndarray, codebook: np.ndarray | None 
     utterances of each speaker, S times. codebook : float [K, D], where he knows it.
     """
     n_sequences, n_speakers, _ = sequences.shape
-    prior, expected = _prior(held, codebook)
+    prior, expected = code_prior(held, codebook)
     weights, total = np.ascontiguousarray((held + prior).T), held.sum(axis=1) + prior.sum(axis=1)
     logs = np.log(weights)
     trusted = np.zeros((*TRUST.shape, n_speakers))
@@ -198,6 +201,7 @@ def _summary(learnt: Attack, upper: float, *, draws: int, rng: np.random.Generat
     n_exposed = int(np.ceil(EXPOSED * n_speakers))
     weights = rng.multinomial(n_speakers, np.full(n_speakers, 1 / n_speakers), size=draws) / n_speakers
     low, high = np.quantile(weights @ learnt.bits, [0.025, 0.975])
+    top1_low, top1_high = np.quantile(weights @ learnt.top1, [0.025, 0.975])
     return {
         "lower": float(learnt.bits.mean()),
         "lower_low": float(low),
@@ -206,6 +210,8 @@ def _summary(learnt: Attack, upper: float, *, draws: int, rng: np.random.Generat
         "exposed": float(learnt.bits[np.argsort(learnt.expected)[-n_exposed:]].mean()),
         "exposed_high": float(np.sort(learnt.bits)[-n_exposed:].mean()),
         "top1": float(learnt.top1.mean()),
+        "top1_low": float(top1_low),
+        "top1_high": float(top1_high),
         "top5": float(learnt.top5.mean()),
     }
 
@@ -221,7 +227,7 @@ def _shuffle(rows: np.ndarray, speaker: np.ndarray, rng: np.random.Generator) ->
     return rows[order[np.argsort(speaker[order], kind="stable")]]
 
 
-def _prior(held: np.ndarray, codebook: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+def code_prior(held: np.ndarray, codebook: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
     """Dirichlet prior of the codes of each speaker, float [M, K], and the bits expected of it, float [M]."""
     population = (held.sum(axis=0) + 1) / (held.sum() + held.shape[1])
     prior, best = np.empty(0), np.full(len(held), -np.inf)
@@ -245,7 +251,7 @@ def _alike(population: np.ndarray, codebook: np.ndarray | None) -> list[np.ndarr
         if codebook.ndim != 2 or len(codebook) != n_codewords:
             raise InputError(f"codebook has shape {codebook.shape}, should be [K={n_codewords}, D]")
         squares = cdist(codebook, codebook, "sqeuclidean")
-        nearest = np.partition(squares, 1, axis=1)[:, 1].mean()
+        nearest = np.sort(squares, axis=1)[:, :2].max(axis=1).mean()  # of one codeword, itself
         logs = [-squares / max(2 * variance * nearest, np.finfo(float).tiny) for variance in NEAR] + logs
     near = (population * np.exp(log) for log in logs)
     return [FAR * population + (1 - FAR) * chances / chances.sum(axis=1, keepdims=True) for chances in near]
