@@ -28,17 +28,6 @@ def metrics_table(variants=TWO, bits=(4, 5, 6), n_empty=0.0):
     return pd.DataFrame(rows)
 
 
-def attack_table():
-    rows = [
-        {"variant": variant, "bits": b, "figure": name, "value": value, "low": 0.8 * value, "high": 1.1 * value}
-        | {"chance": chance, "n_speakers": 1000, "n_probes": 2000}
-        for name, value, chance in (("top1", 0.1, 0.001), ("top5", 0.3, 0.005), ("eer", 0.3, 0.5))
-        for variant, bits in (("raw", (0,)), ("vq", (4, 5)), ("sfvq-exact-interval", (4, 5)))
-        for b in bits
-    ]
-    return pd.DataFrame(rows)
-
-
 def tradeoff_table(spread=(2.0, 0.8), distortion=(5.0, 6.0)):
     """Two variants at two bitrates, with a range of 10 % about each mean."""
     rows = [
@@ -79,7 +68,6 @@ DRAWINGS = {
     "metrics": lambda: figures.metrics_by_bitrate(metrics_table(bits=(4, 5)), published_values(), n_test=10_240),
     "overview": lambda: figures.overview({"vq": [0, 5, 3, 8]}, metrics_table(n_empty=1), 16),
     "encoder": lambda: figures.encoder_curves(history_table()),
-    "attack": lambda: figures.attack(attack_table()),
     "tradeoff": lambda: figures.tradeoff(tradeoff_table()),
     "certificate": lambda: figures.certificate(certificates_table()),
 }
@@ -297,10 +285,6 @@ def test_a_missing_column_or_metric_is_named():
         figures.overview({"vq": [8, 8]}, table.head(0), 16)
     with pytest.raises(InputError, match="history: missing column eer"):
         figures.encoder_curves(history_table().drop(columns="eer"))
-    with pytest.raises(InputError, match="attack table: missing column chance"):
-        figures.attack(attack_table().drop(columns="chance"))
-    with pytest.raises(InputError, match="attack table: no quantised variant with figure 'top5'"):
-        figures.attack(attack_table().query("figure != 'top5'"))
     with pytest.raises(InputError, match="metrics: no row with metric 'mse'"):
         figures.tradeoff(tradeoff_table().query("metric != 'mse'"))
     with pytest.raises(InputError, match="metrics: missing column calibrated_low"):
@@ -410,22 +394,3 @@ def test_the_encoder_s_last_equal_error_rate_is_written_out():
     figure = figures.encoder_curves(history_table())
     assert texts(figure.axes[1]) == "6.1 %"
     assert figure.axes[0].lines[0].get_ydata().tolist() == [5, 3, 2]
-
-
-def test_the_attack_has_a_line_a_variant_the_raw_embeddings_and_chance():
-    figure = figures.attack(attack_table())
-    expected = ["VQ", "SFVQ, exact, interval codes", "not quantised", "chance"]
-    assert legend(figure) == expected
-    for axes in figure.axes:
-        assert sorted(labels(axes)) == sorted(expected)
-    assert [axes.get_yscale() for axes in figure.axes] == ["log", "log", "linear"]
-    assert "1\u2009000 speakers, 2\u2009000 probes" in figure.legends[0].get_title().get_text()
-
-
-def test_the_attack_can_do_without_raw_embeddings_and_with_a_rate_of_nought():
-    table = attack_table().query("variant != 'raw'").reset_index(drop=True)
-    table.loc[0, ["value", "low"]] = 0.0
-    figure = figures.attack(table)
-    assert "not quantised" not in legend(figure)
-    assert figure.axes[0].get_ylim()[0] > 0
-    figure.draw_without_rendering()

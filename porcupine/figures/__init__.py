@@ -7,16 +7,26 @@ Every variant looks the same in all figures; see `porcupine.figures.style`.
     metrics_by_bitrate  KL, worst case, average and Std against bits (Fig. 3)
     overview            histograms and worst case side by side
     encoder_curves      training of the speaker encoder
-    attack              identification and verification by an attacker who sees codes
+    attack              identification and verification by the strongest attacker, at each bitrate
+    threats             how much the attacker, and what he has learnt from, matter
+    ranks               where the true speaker ranks
+    exposure            what an attacker learns of groups of speakers and of the most exposed
+    groups              worst-case disclosure within groups of speakers
+    observations        several utterances of one speaker
     tradeoff            distortion against uniformity at each bitrate
+    plane               privacy against utility, randomised response and Pareto fronts
     certificate         certified bits at each bitrate
     save                Figure -> .png and .svg
 """
 
-from porcupine.figures.attacker import attack
+from porcupine.figures.attacker import attack, threats
 from porcupine.figures.certificate import certificate
 from porcupine.figures.example import example_2d
+from porcupine.figures.groups import exposure, groups
+from porcupine.figures.observations import observations
 from porcupine.figures.occupancy import histograms, metrics_by_bitrate, overview
+from porcupine.figures.plane import plane
+from porcupine.figures.ranks import ranks
 from porcupine.figures.style import save
 from porcupine.figures.tradeoff import tradeoff
 from porcupine.figures.training import encoder_curves
@@ -26,9 +36,15 @@ __all__ = [
     "certificate",
     "encoder_curves",
     "example_2d",
+    "exposure",
+    "groups",
     "histograms",
     "metrics_by_bitrate",
+    "observations",
     "overview",
+    "plane",
+    "ranks",
     "save",
+    "threats",
     "tradeoff",
 ]
