@@ -1,0 +1,1 @@
+"""Speech as quantised frames: mfcc, scaling, noise, codebook, rebuild, emotion, identity, quality."""
