@@ -23,6 +23,8 @@ EncoderName = Literal["ecapa", "ge2e", "speechbrain"]
 Method = Literal["vq", "sfvq", "kmeans", "curve", "tree", "balanced", "diveq", "sf_diveq"]
 Mode = Literal["faithful", "exact"]
 Encoding = Literal["nearest", "interval"]
+Threat = Literal["ignorant", "informed", "semi-informed"]
+Attacker = Literal["cosine", "plda", "mlp", "bayes"]
 
 
 class Section(BaseModel):
@@ -175,9 +177,33 @@ class Codes(Section):
 
 
 class Attack(Section):
-    """The attacker's knowledge."""
+    """Who attacks, knowing what."""
 
+    threats: Annotated[tuple[Threat, ...], Field(min_length=1)] = ("ignorant", "informed", "semi-informed")
+    attackers: Annotated[tuple[Attacker, ...], Field(min_length=1)] = ("cosine", "plda", "mlp", "bayes")
     enrolment: PositiveInt = 2
+    repeats: PositiveInt = 1
+    epsilons: tuple[PositiveFloat, ...] = (1.0, 2.0, 4.0)
+    bootstrap: PositiveInt = 200
+    seed: Seed = 0
+
+
+class Attributes(Section):
+    """What else is read from a code."""
+
+    names: tuple[str, ...] = ("gender", "age_group", "accent", "emotion")
+    bootstrap: PositiveInt = 200
+    permutations: PositiveInt = 200
+    seed: Seed = 0
+
+
+class Disclosure(Section):
+    """Groups of speakers, and several utterances of one."""
+
+    held: Annotated[int, Field(ge=2)] = 2
+    observed: Annotated[tuple[PositiveInt, ...], Field(min_length=1)] = (1, 2, 5, 10, 20)
+    sequences: PositiveInt = 4
+    simulations: Annotated[int, Field(ge=100)] = 1000
     bootstrap: PositiveInt = 200
     seed: Seed = 0
 
@@ -219,6 +245,8 @@ class Params(Section):
     resample: Resample = Resample()
     codes: Codes = Codes()
     attack: Attack = Attack()
+    attributes: Attributes = Attributes()
+    disclosure: Disclosure = Disclosure()
     metrics: Metrics = Metrics()
     certificate: Certificate = Certificate()
     figures: Figures = Figures()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from porcupine import report, storage
+from porcupine import storage
 from porcupine.errors import InputError
 from porcupine.params import Params
 from porcupine.privacy.certificate import Certificate, by_audit, by_construction, require_disjoint
@@ -15,6 +15,7 @@ from porcupine.quantizers import fitted, registry
 from porcupine.quantizers.base import distortion
 from porcupine.quantizers.recalibration import recalibrate
 from porcupine.randomness import generator
+from porcupine.report import certificates as report
 from stages.common import run, skip
 from stages.grid import cells, variant_names
 
@@ -55,7 +56,7 @@ def main(
     )
     certificates = certificates[COLUMNS].astype({"k": "Int64"})
     storage.save_table(table, certificates)
-    storage.save_json(headline, report.certificate_headline(certificates, bits=storage.load_json(metrics)["bits"]))
+    storage.save_json(headline, report.headline(certificates, bits=storage.load_json(metrics)["bits"]))
     return None
 
 

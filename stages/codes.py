@@ -13,10 +13,9 @@ from stages.grid import variant_names
 
 
 def main(params: Params, embeddings: Path, codebooks: Path, resampled: Path, codes: Path) -> None:
-    """Write `VARIANT.npz`: `test_b4` int32 [R, N], `utterances_b4` [R, U] if there are any, `codebook_b4` [R, K, D]."""
-    samples = {"test": storage.load_array(embeddings / "test.npy")}
-    if (embeddings / "utterances.npy").exists():
-        samples["utterances"] = storage.load_array(embeddings / "utterances.npy")
+    """Write `VARIANT.npz`: `codebook_b4` [R, K, D], codes `test_b4` int32 [R, N], and those of the utterances."""
+    names = ("test", "train_utterances", "test_utterances")
+    samples = {name: storage.load_array(embeddings / f"{name}.npy") for name in names}
     with storage.replacing(codes) as folder:
         folder.mkdir()
         for variant in tqdm(variant_names(params), desc="encode", unit="variant"):

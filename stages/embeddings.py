@@ -15,9 +15,10 @@ from stages.common import audio_root, run
 
 
 def main(params: Params, corpus: Path, manifest: Path, features: Path, encoder: Path, embeddings: Path) -> None:
-    """Write samples `train` and `test`, and the test speakers' `utterances`, each a `.npy` and a `.parquet`."""
+    """Write samples `train` and `test`, and `train_utterances`, `test_utterances`, each a `.npy` and a `.parquet`."""
     if not params.corpus.has_audio:
         splits = {name: _given(corpus, name) for name in ("train", "test")}
+        splits |= {f"{name}_utterances": samples for name, samples in splits.items()}
     else:
         rows = storage.load_table(manifest)
         splits = _embedded(params, rows, corpus, features, encoder)
@@ -53,9 +54,9 @@ def _embedded(
     for role in ("train", "test"):
         mine = (used["role"] == role).to_numpy()
         splits[role] = vectors[mine], used[mine].reset_index(drop=True)
-    splits["utterances"] = splits["test"]
-    if section.unit == "speaker":
-        splits |= {role: embedding.speaker_means(*splits[role]) for role in ("train", "test")}
+        splits[f"{role}_utterances"] = splits[role]
+        if section.unit == "speaker":
+            splits[role] = embedding.speaker_means(*splits[role])
     return splits
 
 

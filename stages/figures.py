@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 
 from porcupine import figures as library
-from porcupine import report, storage
+from porcupine import storage
 from porcupine.params import Params
+from porcupine.privacy.attackers import strongest
 from porcupine.privacy.occupancy import count_codes
 from porcupine.published import published_values
 from porcupine.quantizers import variants
@@ -15,6 +16,10 @@ from porcupine.quantizers.sfvq import train_sfvq
 from porcupine.quantizers.training import Training
 from porcupine.quantizers.vq import train_vq
 from porcupine.randomness import generator
+from porcupine.report import page as report
+from porcupine.report.attacks import Tables
+from porcupine.report.headline import highest_telling_bits
+from stages import tables
 from stages.common import run
 from stages.grid import variant_names
 
@@ -22,21 +27,13 @@ EXAMPLE_BITS = 5
 PLOTS = ("kl_bits", "worst_case_plus_one_bits", "average_bits", "std", "cv_over_limit", "mse")
 
 
-def main(
-    params: Params,
-    codes: Path,
-    metrics: Path,
-    attack: Path,
-    certificates: Path,
-    curves: Path,
-    figures: Path,
-    plots: Path,
-    summary: Path,
-) -> None:
+def main(params: Params, codes: Path, reports: Path, figures: Path, plots: Path, summary: Path) -> None:
     """Write PNG and SVG figures, the CSVs that `dvc plots` shows, and a Markdown summary."""
-    table, attacked, certified = (storage.load_table(path) for path in (metrics, attack, certificates))
+    table, certified = (storage.load_table(reports / f"{name}.csv") for name in ("metrics", "certificate"))
+    attacked = _attacked(params, reports)
     counts = _counts(params, codes)
     n_test = int(next(iter(counts.values())).sum())
+    bits = highest_telling_bits(table)
     drawn = {
         "example": library.example_2d(**_example(params.figures.seed)),
         "histograms": library.histograms(counts, n_test),
@@ -44,12 +41,20 @@ def main(
         "tradeoff": library.tradeoff(table),
         "overview": library.overview(_first_and_most_even(counts), table, n_test),
     }
-    if (curves / "plots").is_dir():
-        drawn["encoder"] = library.encoder_curves(_history(curves))
-    if len(attacked):
-        drawn["attack"] = library.attack(attacked)
+    if (reports / "encoder" / "plots").is_dir():
+        drawn["encoder"] = library.encoder_curves(_history(reports / "encoder"))
     if len(certified):
         drawn["certificate"] = library.certificate(certified)
+    if len(attacked.rates):
+        drawn["attack"] = library.attack(attacked.rates)
+        drawn["threats"] = library.threats(attacked.rates, bits=bits)
+        drawn["ranks"] = library.ranks(attacked.ranks, bits=bits)
+        drawn["exposure"] = library.exposure(attacked.exposure, bits=bits)
+        drawn["plane"] = library.plane(attacked.plane)
+    if len(attacked.groups):
+        drawn["groups"] = library.groups(attacked.groups)
+    if len(attacked.observations):
+        drawn["observations"] = library.observations(attacked.observations, bits=bits)
     with storage.replacing(figures) as folder:
         folder.mkdir()
         for name, figure in drawn.items():
@@ -58,12 +63,21 @@ def main(
         folder.mkdir()
         for metric in PLOTS:
             storage.save_table(folder / f"{metric}.csv", _wide(table[table["metric"] == metric], "mean"))
-        for figure in attacked["figure"].unique():
-            rates = attacked[(attacked["figure"] == figure) & (attacked["variant"] != "raw")]
+        best = strongest(attacked.rates[attacked.rates["epsilon"] == np.inf])
+        for figure in best["figure"].unique():
+            rates = best[(best["figure"] == figure) & (best["variant"] != "raw")]
             storage.save_table(folder / f"{figure}.csv", _wide(rates, "value"))
     with storage.replacing(summary) as file:
-        page = report.summary(table, attacked, certified, corpus=params.corpus.name, n_test=n_test)
+        page = report.summary(table, certified, attacked, corpus=params.corpus.name, n_test=n_test)
         file.write_text(page, encoding="utf-8")
+
+
+def _attacked(params: Params, reports: Path) -> Tables:
+    """Tables of the stages attack, attributes, disclosure and plane."""
+    by_threat = ("rates", "exposure", "ranks", "rank_disclosure")
+    found = {name: tables.of_attacks(params, reports / "attack", name) for name in by_threat}
+    found |= {name: storage.load_table(reports / f"{name}.csv") for name in Tables._fields if name not in by_threat}
+    return Tables(**found)
 
 
 def _counts(params: Params, codes: Path) -> dict[str, np.ndarray]:

@@ -6,11 +6,13 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from porcupine import report, storage
+from porcupine import storage
 from porcupine.params import Params
 from porcupine.privacy.summary import occupancy_table
 from porcupine.quantizers.base import distortion
 from porcupine.randomness import generator
+from porcupine.report import headline as report
+from stages import tables
 from stages.common import run
 from stages.grid import cells
 
@@ -21,7 +23,7 @@ def main(params: Params, embeddings: Path, codes: Path, attack: Path, table: Pat
     test = storage.load_array(embeddings / "test.npy")
     n_train = len(storage.load_array(embeddings / "train.npy", mmap=True))
     speakers = _clusters(storage.load_table(embeddings / "test.parquet"))
-    tables = []
+    parts = []
     for variant, bits in tqdm(cells(params), desc="metrics", unit="cell"):
         arrays = storage.load_arrays(codes / f"{variant}.npz")
         codes_of_test = arrays[f"test_b{bits}"]
@@ -43,12 +45,12 @@ def main(params: Params, embeddings: Path, codes: Path, attack: Path, table: Pat
         rows.insert(0, "variant", variant)
         rows.insert(1, "bits", bits)
         rows.insert(2, "n_codewords", 2**bits)
-        tables.append(rows)
-    metrics = pd.concat(tables)
+        parts.append(rows)
+    metrics = pd.concat(parts)
     storage.save_table(table, metrics)
     storage.save_json(
         headline,
-        report.headline(metrics, storage.load_table(attack), n_train=n_train, n_test=len(test)),
+        report.headline(metrics, tables.of_attacks(params, attack, "rates"), n_train=n_train, n_test=len(test)),
     )
 
 

@@ -30,7 +30,9 @@ TINY: dict[str, Any] = {
         "epochs": 3,
         "batch_size": 16,
     },
-    "attack": {"enrolment": 1, "bootstrap": 20},
+    "attack": {"enrolment": 1, "epsilons": [2], "bootstrap": 20},
+    "attributes": {"bootstrap": 20, "permutations": 20},
+    "disclosure": {"observed": [1, 2], "simulations": 100, "bootstrap": 20},
     "metrics": {"simulations": 100, "bootstrap": 20},
     "figures": {"dpi": 40},
 }

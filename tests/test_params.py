@@ -18,7 +18,7 @@ def test_the_committed_params_are_valid_and_complete():
 def test_every_random_stage_has_its_seed_in_the_file():
     content = yaml.safe_load((ROOT / "params.yaml").read_text())
     seeds = [content[section]["seed"] for section in content if "seed" in content[section]]
-    assert len(seeds) == len(set(seeds)) == 9
+    assert len(seeds) == len(set(seeds)) == 11
     assert "seed" in content["corpus"]["voices"]
 
 

@@ -40,11 +40,26 @@ def test_the_experiment_ends_in_figures_and_metrics(finished):
     assert "sfvq-exact-interval" in metrics and "vq" in metrics
     table = pd.read_csv(reports / "metrics.csv")
     assert set(table["bits"]) == {2, 3} and table.loc[table["metric"] != "mse", "calibrated_mean"].notna().all()
-    for name in ("example", "histograms", "metrics", "tradeoff", "overview", "encoder", "attack", "certificate"):
+    drawn = ("example", "histograms", "metrics", "tradeoff", "overview", "encoder", "certificate")
+    drawn += ("attack", "threats", "ranks", "exposure", "plane", "groups", "observations")
+    for name in drawn:
         assert (reports / "figures" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
         assert "<svg" in (reports / "figures" / f"{name}.svg").read_text()
-    attack = pd.read_csv(reports / "attack.csv")
-    assert set(attack["variant"]) == {"raw", *set(table["variant"])}
+    met = {}
+    for threat in ("ignorant", "informed", "semi-informed"):
+        rates = pd.read_csv(reports / "attack" / threat / "rates.csv")
+        assert set(rates["variant"]) == set(table["variant"]) | ({"raw"} if threat == "ignorant" else set())
+        assert set(rates["epsilon"]) == {2, np.inf} and set(rates["threat"]) == {threat}
+        met[threat] = set(rates["attacker"])
+    assert met == {
+        "ignorant": {"cosine", "plda", "mlp"},
+        "informed": {"plda", "mlp", "bayes"},
+        "semi-informed": {"plda", "mlp", "bayes"},
+    }
+    plane = pd.read_csv(reports / "plane.csv")
+    assert plane["top1"].notna().all() and "gender_uar" in plane
+    assert set(pd.read_csv(reports / "observations.csv")["n"]) == {1}
+    assert {"gender", "age_group", "accent"} <= set(pd.read_csv(reports / "groups.csv")["attribute"])
     assert {"vq", "sfvq-faithful-nearest", "curve-interval", "tree", "balanced"} < set(table["variant"])
     summary = (reports / "summary.md").read_text()
     assert "worst-case" in summary.lower() and "share each of the" in summary
@@ -94,7 +109,8 @@ def test_a_new_bitrate_reruns_the_codebooks_and_what_follows_only(finished):
     ran = re.findall(r"Running stage '([^']+)'", output)
     assert ran == [
         *(f"codebooks@{method}" for method in TINY["codebooks"]["methods"]),
-        *("resample", "codes", "attack", "metrics", "certificate", "figures"),
+        *("resample", "codes", "attack@ignorant", "attack@informed", "attack@semi-informed"),
+        *("attributes", "disclosure", "plane", "metrics", "certificate", "figures"),
     ]
     assert set(pd.read_csv(finished / "reports" / "metrics.csv")["bits"]) == {2, 3, 4}
 
@@ -111,7 +127,8 @@ def test_vectors_enter_at_the_codebooks(tmp_path, monkeypatch):
     run_in_process()
     metrics = storage.load_json("reports/metrics.json")
     assert (metrics["n_train"], metrics["n_test"]) == (300, 120) and "raw" not in metrics
-    assert len(storage.load_table("reports/attack.csv")) == 0
+    assert len(storage.load_table("reports/attack/informed/rates.csv")) == 0
+    assert (storage.load_table("reports/information.csv")["attribute"] == "gender").all()  # it needs no training label
     assert "skipped" in storage.load_json("data/features/skipped.json")
 
 
@@ -160,7 +177,7 @@ def test_one_recording_a_speaker_gives_metrics_without_an_attack(tmp_path, monke
         {"corpus": {"name": "folder", "path": str(clips)}, "encoder": {"name": "ge2e"}, "codebooks": {"bits": [2]}},
     )
     run_in_process()
-    assert "skipped: no test speaker has a second utterance" in capsys.readouterr().out
+    assert "skipped: each of 6 test speakers has one utterance" in capsys.readouterr().out
     metrics = storage.load_json("reports/metrics.json")
     assert metrics["n_train"] + metrics["n_test"] == 16 and "raw" not in metrics
 
