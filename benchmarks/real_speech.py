@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
+import yaml
 
 from porcupine import storage
 from porcupine.privacy.attackers import strongest
@@ -147,9 +148,9 @@ def main() -> None:
         if folders[kind] is None or not (folders[kind] / part).is_dir():
             parser.error(f"setting {name} needs --{kind} FOLDER with {part}/ in it")
         run(name, (folders[kind] / part).resolve())
-    finished = [name for name in SETTINGS if (work(name) / "times.json").exists()]
+    finished = [name for name in SETTINGS if _finished(name)]
     even = [name for name in finished if SETTINGS[name].evenness]
-    attacked = [name for name in finished if SETTINGS[name].attacks]
+    attacked = [name for name in finished if SETTINGS[name].attacks and (work(name) / "reports" / "plane.csv").exists()]
     pages = {
         "real-speech.md": [EVENNESS, spread_overview(even), *(section(name, attacks=False) for name in even)],
         "attacks.md": [ATTACKS, *attack_overviews(attacked), *(section(name, attacks=True) for name in attacked)],
@@ -171,6 +172,11 @@ def work(name: str) -> Path:
     return ROOT / "data" / "real-speech" / name
 
 
+def _finished(name: str) -> bool:
+    times = work(name) / "times.json"
+    return times.exists() and storage.load_json(times)["commit"] is not None
+
+
 def run(name: str, source: Path | None) -> None:
     """Run a setting in its clone, and note how long each stage took."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
@@ -187,6 +193,7 @@ def run(name: str, source: Path | None) -> None:
     print(f"== {name}", flush=True)
     # A stage that has not changed since does not run again, and keeps the time that it took.
     stages: dict[str, float] = storage.load_json(times)["seconds"] if times.exists() else {}
+    storage.save_json(times, {"commit": None, "seconds": stages})  # until it has finished, reports are not its own
     began, stage = time.monotonic(), ""
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     process = subprocess.Popen(
@@ -287,7 +294,13 @@ def table_of(name: str, file: str) -> pd.DataFrame:
 def section(name: str, *, attacks: bool) -> str:
     """A setting's command, how long it took, and the part of its summary that is about attacks, or the other."""
     folder, setting = work(name), SETTINGS[name]
-    seconds = storage.load_json(folder / "times.json")["seconds"]
+    stages = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    taken = storage.load_json(folder / "times.json")["seconds"]
+    seconds = {  # but of stages that are no more
+        stage: took
+        for stage, took in taken.items()
+        if ("matrix" in stages.get(stage.split("@")[0], {})) == ("@" in stage)
+    }
     source = None if setting.source is None else f"../{setting.source}"
     lines = [f"## {setting.title}", "```\n" + shlex.join(command(name, source)) + "\n```"]
     trained = folder / "reports" / "encoder" / "metrics.json"
