@@ -116,7 +116,14 @@ SETTINGS = {
     ),
     "voices-ge2e": Setting(
         "voices, 400 speakers of 24 utterances, pretrained GE2E",
-        ("corpus.voices.speakers=400", "corpus.voices.utterances=24", "encoder.name=ge2e", *MANY, *FEW),
+        (
+            "corpus.voices.speakers=400",
+            "corpus.voices.utterances=24",
+            "encoder.name=ge2e",
+            "codebooks.bits=[4,5,6,7]",  # of 240 training speakers
+            *MANY,
+            *FEW,
+        ),
         evenness=False,
     ),
 }
