@@ -25,6 +25,7 @@ from porcupine.randomness import generator
 
 THREE = ("angry", "happy", "sad")
 
+_LOUD = 0.5
 _QUANTILES = (0.1, 0.25, 0.5, 0.75, 0.9)
 _LAGS = (1, 2, 4, 8, 16, 32)  # frames
 _TERMS = 6
@@ -57,7 +58,7 @@ def utterance_statistics(frames: np.ndarray) -> np.ndarray:
     frames = frames.astype(np.float64)
     level = frames[:, 0] - frames[:, 0].min()
     level /= level.max() or 1
-    loud = np.flatnonzero(level >= _LEVELS[0] * level.max())
+    loud = np.flatnonzero(level >= _LOUD * level.max())
     span = slice(loud[0], loud[-1] + 1)
     spoken, level = frames[span], level[span]
     length = len(spoken)
