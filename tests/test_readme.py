@@ -63,3 +63,18 @@ def test_its_result_is_that_of_the_committed_report(variant, text):
     assert float(re.search(text, " ".join(README.split()))[1]) == pytest.approx(
         table.loc[(variant, 6, "worst_case_bits"), "mean"], abs=0.006
     )
+
+
+def test_its_several_utterances_are_those_of_the_report_on_attacks():
+    text, page = " ".join(README.split()), (ROOT / "reports" / "attacks.md").read_text(encoding="utf-8")
+    rows = {
+        n: row.split(" | ") for n, row in re.findall(r"^\| balanced \| (\d+) \| (30[56] \| .*) \|$", page, re.MULTILINE)
+    }
+    one, twenty, least = re.search(
+        r"one utterance names (\d+) % and twenty name (\d+) % .* at least ([\d.]+) of", text
+    ).groups()
+    assert (float(one), float(twenty)) == pytest.approx((float(rows["1"][4]), float(rows["20"][4])), abs=0.6)
+    assert float(least) == pytest.approx(float(rows["20"][1].split()[0]), abs=0.06)
+    kept, fresh = re.search(r"right in (\d+) % \(ten fresh codes: (\d+) %\)", text).groups()
+    row = re.search(r"^\| speechocean762, pretrained GE2E \| .*– .*$", page, re.MULTILINE)[0]
+    assert re.findall(r"; (\d+) %", row)[-2:] == [fresh, kept]
