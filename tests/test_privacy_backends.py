@@ -1,3 +1,5 @@
+import sys
+
 import numpy as np
 import pytest
 from scipy.stats import multivariate_normal
@@ -395,3 +397,9 @@ def test_what_cannot_be_scored(held, releases, message):
 def test_codes_that_cannot_be_counted(codes, speaker, codebook, message):
     with pytest.raises(InputError, match=message):
         bayes(np.array(codes), np.array(speaker), 2, 4, codebook)
+
+
+def test_missing_torch_is_named_with_its_extra(world, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    with pytest.raises(InputError, match=r"torch is not installed: pip install 'porcupine\[torch\]'"):
+        world.fit("mlp", world.released)

@@ -107,3 +107,12 @@ def test_the_missing_package_is_named_with_its_extra(method, monkeypatch):
     monkeypatch.setitem(sys.modules, "diveq", None)
     with pytest.raises(InputError, match=r"diveq is not installed: pip install 'porcupine\[diveq\]'"):
         registry.fit(method, VECTORS, bits=[2], seed=0, training=TRAINING)
+
+
+@pytest.mark.parametrize("method", ["vq", "sfvq", "diveq", "sf_diveq"])
+def test_missing_torch_is_named_with_its_extra(method, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    for trainer in ("diveq", "nsvq", "sfvq", "training", "vq"):
+        monkeypatch.delitem(sys.modules, f"porcupine.quantizers.{trainer}", raising=False)
+    with pytest.raises(InputError, match=r"torch is not installed: pip install 'porcupine\[torch\]'"):
+        registry.fit(method, VECTORS, bits=[2], seed=0)

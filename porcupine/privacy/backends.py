@@ -44,7 +44,7 @@ from scipy.special import logsumexp, softmax
 from sklearn.covariance import ledoit_wolf
 from threadpoolctl import threadpool_limits
 
-from porcupine.errors import InputError, nearest
+from porcupine.errors import InputError, extra, nearest
 from porcupine.privacy.observations import FAR, NEAR, code_prior
 from porcupine.privacy.occupancy import count_codes
 from porcupine.randomness import generator
@@ -168,7 +168,8 @@ def fit(
         raise InputError(f"{len(held)} pairs of one speaker: an attacker needs two or more to learn from")
     known = None if codebook is None else _vectors(codebook, "codewords", dimension=held.shape[1])
     if attacker == "mlp":
-        import torch  # noqa: F401, before threads are limited: the limit holds for libraries that are loaded
+        with extra("torch"):
+            import torch  # noqa: F401, before threads are limited: the limit holds for libraries that are loaded
     with threadpool_limits(1):  # with more threads sums have another order, and results other bytes
         model = _FITS[attacker](held, released, speaker, generator(seed, "backend"))
     return model if known is None else model.among(known, released)

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from porcupine.errors import InputError, nearest
+from porcupine.errors import InputError, extra, nearest
 from porcupine.parallel import ordered_map
 from porcupine.quantizers.balanced import fit_balanced
 from porcupine.quantizers.base import Nearest, Quantizer, global_scale
@@ -80,10 +80,11 @@ def fit(
         return _fit_apart(method, vectors, bits, repeats, seed=seed, workers=workers, progress=progress)
 
     # Here, since the processes of the other methods would take longer to import torch than to fit.
-    from porcupine.quantizers.diveq import train_diveq, train_sf_diveq
-    from porcupine.quantizers.sfvq import train_sfvq
-    from porcupine.quantizers.training import Training
-    from porcupine.quantizers.vq import train_vq
+    with extra("torch"):
+        from porcupine.quantizers.diveq import train_diveq, train_sf_diveq
+        from porcupine.quantizers.sfvq import train_sfvq
+        from porcupine.quantizers.training import Training
+        from porcupine.quantizers.vq import train_vq
 
     trainers: dict[str, Callable[..., dict[int, np.ndarray]]] = {
         "vq": partial(
