@@ -276,3 +276,82 @@ def test_vectors_and_codes_that_do_not_fit_are_errors():
     for codes in (torch.tensor([4]), torch.tensor([-1]), torch.tensor([0.0])):
         with pytest.raises(InputError, match=r"should be integers in 0 … K-1=3"):
             bottleneck.decode(codes)
+
+
+class Coder(torch.nn.Module):
+    """A network around a bottleneck."""
+
+    def __init__(self):
+        super().__init__()
+        self.encoder, self.decoder = torch.nn.Linear(5, 4), torch.nn.Linear(4, 5)
+        self.bottleneck = Bottleneck(4, bits=4, grow_every=4)
+
+    def forward(self, vectors):
+        return self.decoder(self.bottleneck(self.encoder(vectors / 60).tanh()))
+
+    def recode(self, vectors):
+        embeddings = self.encoder(vectors / 60).tanh()
+        return self.decoder(self.bottleneck.decode(self.bottleneck.encode(embeddings)))
+
+
+def test_compiled_networks_compute_the_same():
+    plain = Coder()
+    twin = copy.deepcopy(plain)
+    compiled = torch.compile(twin, backend="aot_eager")
+    for network in (plain, compiled):
+        torch.manual_seed(1)
+        optimizer = torch.optim.Adam(network.parameters(), lr=0.01)
+        for step in range(14):  # with the start of the curve and two doublings
+            loss = (network(draw(32, seed=step)) - draw(32, seed=step)).square().mean()
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+        network.eval()
+    for name, value in plain.state_dict().items():
+        assert torch.equal(value, twin.state_dict()[name]), name
+    assert plain.bottleneck.corners == 16
+    assert torch.equal(plain(draw(50)), compiled(draw(50)))
+    assert torch.equal(plain.recode(draw(50)), torch.compile(twin.recode, backend="aot_eager")(draw(50)))
+
+
+def test_it_moves_to_another_device_as_a_whole():
+    moved = train(Bottleneck(5, bits=3, grow_every=10), 15).to("meta")
+    assert {tensor.device.type for tensor in moved.state_dict().values()} == {"meta"}
+    assert not [name for name, value in vars(moved).items() if isinstance(value, torch.Tensor)]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.bfloat16])
+def test_it_converts_as_a_whole_but_for_the_thresholds_between_codes(dtype):
+    bottleneck = train(Bottleneck(5, bits=6, grow_every=10), 60).eval()
+    codes = bottleneck.encode(draw(1000))
+    thresholds = bottleneck.thresholds.clone()
+    bottleneck.to(dtype)
+    types = {name: value.dtype for name, value in bottleneck.state_dict().items() if value.is_floating_point()}
+    assert types.pop("thresholds") == torch.float64 and set(types.values()) == {dtype}
+    assert torch.equal(bottleneck.thresholds, thresholds)
+    assert (bottleneck.encode(draw(1000)) != codes).double().mean() < {torch.float64: 1e-9, torch.bfloat16: 0.05}[dtype]
+
+
+@pytest.mark.parametrize("inputs", [torch.float64, torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("state", [torch.float64, torch.float32, torch.bfloat16])
+def test_embeddings_keep_their_type_and_codes_their_shares(state, inputs):
+    bottleneck = Bottleneck(5, bits=3, grow_every=5, recent=2048).to(state)
+    for step in range(20):
+        vectors = draw(128, seed=step).to(inputs).requires_grad_()
+        output = bottleneck(vectors)
+        assert output.dtype == inputs
+        output.sum().backward()
+        assert vectors.grad.dtype == inputs and torch.isfinite(vectors.grad).all()
+    assert bottleneck.eval()(vectors).dtype == inputs
+    counts = torch.bincount(bottleneck.encode(draw(4000, seed=99).to(inputs)), minlength=8).double()
+    assert counts.std() / counts.mean() < 1.6 * (7 / 2048 + 7 / 4000) ** 0.5
+
+
+def test_autocast_does_not_change_which_codeword_is_nearest():
+    bottleneck = train(Bottleneck(5, bits=6, grow_every=10), 60)
+    twin = copy.deepcopy(bottleneck)
+    torch.manual_seed(2)
+    expected = bottleneck(draw(500))
+    torch.manual_seed(2)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(twin(draw(500)), expected)

@@ -1,3 +1,8 @@
+import hashlib
+import json
+import platform
+from importlib import metadata
+
 import numpy as np
 import pytest
 from imports import ROOT, closure
@@ -7,7 +12,9 @@ from porcupine.errors import InputError
 from porcupine.quantizers import fitted, variants
 from porcupine.quantizers.balanced import fit_balanced
 from porcupine.quantizers.base import Nearest
+from porcupine.quantizers.samples import Samples
 from porcupine.quantizers.tour import fit_curve
+from porcupine.quantizers.training import Training
 from porcupine.quantizers.tree import fit_tree
 
 VECTORS = np.random.default_rng(0).standard_normal((200, 3)).astype(np.float32)
@@ -112,3 +119,80 @@ def test_only_known_quantisers_of_one_kind_are_saved(quantizers, kinds, tmp_path
     with pytest.raises(InputError, match=f"quantisers of kind {kinds}: save one of Nearest, Interval"):
         fitted.save(tmp_path / "x.npz", quantizers)
     assert not list(tmp_path.iterdir())
+
+
+def test_the_provenance_says_where_a_quantiser_comes_from(tmp_path):
+    record = fitted.provenance(VECTORS, method="balanced", bits=2, seed=7)
+    path = tmp_path / "one.npz"
+    quantizer = fit_balanced(VECTORS, bits=2, seed=7)
+    fitted.save_one(path, quantizer, record)
+    assert fitted.load_provenance(path) == record
+    assert record["method"] == "balanced" and record["params"] == {"bits": 2, "seed": 7}
+    assert record["data"] == {
+        "sha256": hashlib.sha256(VECTORS.tobytes()).hexdigest(),
+        "n_samples": 200,
+        "dimension": 3,
+    }
+    assert record["versions"].items() >= {"numpy": np.__version__, "python": platform.python_version()}.items()
+    assert record["versions"]["porcupine"] == metadata.version("porcupine")
+    assert_same(quantizer, fitted.load_one(path))
+
+
+def test_the_record_adds_one_array_of_text_and_nothing_without_one(tmp_path):
+    one, two = tmp_path / "one.npz", tmp_path / "two.npz"
+    fitted.save_one(one, Nearest(VECTORS[:4]))
+    assert list(storage.load_arrays(one)) == ["kind", "codebook"]
+    assert fitted.load_provenance(one) == {}
+    fitted.save_one(two, Nearest(VECTORS[:4]), {"höhe": 2})
+    assert set(storage.load_arrays(two)) == {"kind", "codebook", "provenance"}
+    assert json.loads(str(storage.load_arrays(two)["provenance"])) == {"höhe": 2}
+
+
+def test_equal_inputs_give_equal_bytes_whatever_their_order_and_type(tmp_path):
+    options = [{"bits": 2, "seed": 7}, {"seed": np.int64(7), "bits": np.int8(2)}]
+    for name, params in zip(("one", "two"), options, strict=True):
+        record = fitted.provenance(VECTORS, method="curve", **params)
+        fitted.save_one(tmp_path / f"{name}.npz", fit_curve(VECTORS, bits=2, seed=7), record)
+    assert (tmp_path / "one.npz").read_bytes() == (tmp_path / "two.npz").read_bytes()
+
+
+def test_the_digest_is_that_of_the_values_in_order(tmp_path, monkeypatch):
+    expected = fitted.digest(VECTORS)
+    np.save(tmp_path / "v.npy", VECTORS)
+    same = {
+        "wider": VECTORS.astype(np.float64),
+        "columns first": np.asfortranarray(VECTORS),
+        "big-endian": VECTORS.astype(">f4"),
+        "shards": [VECTORS[:50], VECTORS[50:]],
+        "a map": np.load(tmp_path / "v.npy", mmap_mode="r"),
+        "samples": Samples(VECTORS),
+    }
+    for name, vectors in same.items():
+        assert fitted.digest(vectors) == expected, name
+    for other in (VECTORS[::-1], VECTORS[:-1], VECTORS + np.float32(1e-6)):
+        assert fitted.digest(other) != expected
+    blocks = Samples.blocks
+    monkeypatch.setattr(Samples, "blocks", lambda self: blocks(self, entries=7 * 3))
+    assert fitted.digest(VECTORS) == expected
+
+
+def test_params_that_can_be_kept_and_those_that_cannot(tmp_path):
+    training = Training(epochs=3)
+    record = fitted.provenance(VECTORS, method="vq", training=training, halve_at=np.array([0.5]), device=None)
+    assert record["params"]["training"]["epochs"] == 3
+    assert record["params"]["halve_at"] == [0.5] and record["params"]["device"] is None
+    for value in (float("nan"), object(), Training):
+        with pytest.raises(InputError, match="a record of bits, seed cannot be kept as JSON: "):
+            fitted.provenance(VECTORS, method="vq", bits=2, seed=value)
+    with pytest.raises(InputError, match="a record of when cannot be kept as JSON: "):
+        fitted.save_one(tmp_path / "x.npz", Nearest(VECTORS[:4]), {"when": {1, 2}})
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("text", ["{", "[1]", "3"])
+def test_a_record_that_is_something_else_is_named(text, tmp_path):
+    path = tmp_path / "x.npz"
+    arrays = {"kind": np.array("Nearest"), "codebook": VECTORS[:4], "provenance": np.array(text)}
+    storage.save_arrays(path, arrays)
+    with pytest.raises(InputError, match=r"x\.npz: its provenance is not .*: fit the quantiser again"):
+        fitted.load_provenance(path)

@@ -10,6 +10,7 @@ Vali & Bäckström, "NSVQ", IEEE Access 2022, and SFVQ, Interspeech 2023.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Self
 
@@ -43,7 +44,8 @@ class Bottleneck(torch.nn.Module):
     optimisers need not know: corner k of the ``corners`` there are is row k · 2^bits / corners, and keeps its moments.
 
     Noise comes from torch's global generator on the CPU, the same on every device: `torch.manual_seed` repeats a run.
-    `torch.compile` takes the training mode; codes are computed in numpy, so call the module itself for those.
+    `torch.compile` compiles what is around it and leaves it as it is, since its state decides what it computes.
+    It trains in float64, float32 and bfloat16, of whatever type the embeddings are; float16 has too small a range.
 
     dimension : D.
     bits : in the end, >= 2; the curve starts with 2.
@@ -91,6 +93,7 @@ class Bottleneck(torch.nn.Module):
         for name, value in buffers.items():
             self.register_buffer(name, value)
 
+    @torch.compiler.disable
     def forward(self, vectors: torch.Tensor) -> torch.Tensor:
         """Quantise embeddings, float [B, D] -> [B, D]. Raises InputError where they do not fit or are not finite."""
         if not self.training:
@@ -102,11 +105,12 @@ class Bottleneck(torch.nn.Module):
         curve = self._active()
         dither, noise = torch.rand(len(curve) - 1, 1), torch.randn(vectors.shape)
         points = torch.lerp(curve[:-1], curve[1:], dither.to(curve))
-        with torch.no_grad():
+        with torch.no_grad(), torch.autocast(vectors.device.type, enabled=False):
             nearest = nearest_in_batch(self._inside(vectors)[None], points[None])[0]
         quantized = self.mean + self.scale.clone() * points[nearest]
-        return noise_substitution(vectors, quantized, noise.to(vectors))
+        return noise_substitution(vectors, quantized, noise.to(vectors)).to(vectors.dtype)
 
+    @torch.compiler.disable
     def encode(self, vectors: torch.Tensor) -> torch.Tensor:
         """Codes of embeddings, float [B, D] -> int64 [B], in 0 … ``corners`` - 1, in order along the curve.
 
@@ -118,6 +122,7 @@ class Bottleneck(torch.nn.Module):
         codes = interval_codes(rank, self.thresholds[: int(self.corners) - 1].cpu().numpy())
         return torch.from_numpy(codes).to(vectors.device, torch.int64)
 
+    @torch.compiler.disable
     def decode(self, codes: torch.Tensor) -> torch.Tensor:
         """Codewords of codes, int [...] -> float [..., D], in embedding units. Raises InputError outside the codes."""
         codebook = self.codebook
@@ -175,6 +180,13 @@ class Bottleneck(torch.nn.Module):
             raise InputError(f"{path}: not a readable bottleneck ({str(error).splitlines()[0]}): train it") from error
         return bottleneck.to(device).eval()
 
+    def _apply(self, fn: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> Self:
+        """Move or convert, as `to` does; thresholds stay in float64, in which codes are told apart."""
+        thresholds = self.thresholds
+        super()._apply(fn, recurse)
+        self.thresholds = thresholds.to(self.thresholds.device)
+        return self
+
     def _check(self, vectors: torch.Tensor) -> None:
         dimension = self.curve.shape[1]
         if vectors.ndim != 2 or vectors.shape[1] != dimension or not len(vectors) or not vectors.is_floating_point():
@@ -190,7 +202,7 @@ class Bottleneck(torch.nn.Module):
 
     def _inside(self, vectors: torch.Tensor) -> torch.Tensor:
         """From embedding units to those of the curve."""
-        return (vectors - self.mean) / self.scale
+        return (vectors.to(self.mean.dtype) - self.mean) / self.scale
 
     def _calibrate_if_due(self) -> None:
         if self.training or not self.calibrated:
