@@ -10,7 +10,7 @@ int64 [N, 3]: file number, first and one-past-last row of each array.
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import overload
 
@@ -54,7 +54,8 @@ def write(
 class Ragged(Sequence[np.ndarray]):
     """The arrays of a folder made by `write`; ``ragged[i]`` is read from disk when it is used.
 
-    Nothing stays open between uses. Raises InputError where the folder is missing or incomplete.
+    Nothing stays open between uses; ``for`` opens each file once. Raises InputError where the folder is missing or
+    incomplete.
     """
 
     def __init__(self, folder: str | Path) -> None:
@@ -71,6 +72,13 @@ class Ragged(Sequence[np.ndarray]):
 
     def __len__(self) -> int:
         return len(self._index)
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        opened = -1
+        for number, start, stop in self._index:
+            if number != opened:
+                opened, array = number, storage.load_array(self.folder / _file_name(number), mmap=True)
+            yield array[start:stop]
 
     @overload
     def __getitem__(self, i: int) -> np.ndarray: ...

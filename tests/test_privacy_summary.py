@@ -164,3 +164,11 @@ def test_codes_must_be_repeats_of_samples():
         occupancy_table(np.array([[0, 4]]), 4, **options)
     with pytest.raises(InputError, match=r"codes \(3,\) and speakers \(2,\)"):
         occupancy_table(np.zeros((1, 3), int), 4, **options, speakers=np.array(["a", "b"]))
+
+
+def test_speakers_who_all_have_all_codes_equally_often():
+    codes = np.tile(np.arange(4), (1, 30))
+    table = occupancy_table(
+        codes, 4, n_train=200, simulations=100, bootstrap=20, rng=np.random.default_rng(0), speakers=np.arange(120) // 4
+    ).set_index("metric")
+    assert table.loc["worst_case_bits", "mean"] == 2 and np.isfinite(table.loc["std", "calibrated_mean"])

@@ -144,3 +144,12 @@ def test_joined_samples_follow_each_other():
     assert joined.shape == (7, 2) and np.array_equal(joined.whole(), np.concatenate([first, second]))
     with pytest.raises(InputError, match="shards of"):
         Samples(first).joined(np.zeros((2, 3)))
+
+
+def test_a_row_whose_distances_overflow_is_named():
+    vectors = np.ones((100, 6), dtype=np.float32)
+    vectors[7, 2] = 3e18
+    with pytest.raises(InputError, match=r"vectors are too large for .* in 1 of 100 rows, first row 7: divide all"):
+        Samples(vectors).whole()
+    vectors[7, 2] = 9e17
+    assert Samples(vectors).whole() is vectors

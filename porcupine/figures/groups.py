@@ -193,7 +193,7 @@ def _height(labels: list[tuple[str, bool]], line: float = 0.24) -> float:
 
 def _label(axes: Axes, labels: list[tuple[str, bool]]) -> None:
     axes.set_ylim(len(labels) - 0.4, -0.6)
-    axes.set_yticks(range(len(labels)), [label for label, _ in labels])
+    axes.set_yticks(range(len(labels)), [label.replace("$", r"\$") for label, _ in labels])
     for tick, (_, heading) in zip(axes.yaxis.get_major_ticks(len(labels)), labels, strict=True):
         tick.label1.set_fontweight("bold" if heading else "normal")
     axes.tick_params(axis="y", length=0)

@@ -17,6 +17,8 @@ import pandas as pd
 from porcupine.errors import InputError
 from porcupine.privacy import floors, occupancy
 
+LEAST_EFFECT = 1e-3  # where every speaker has all codes equally often, there is no effect to divide by
+
 UNITS = {
     "kl_bits": "bits",
     "worst_case_bits": "bits",
@@ -67,7 +69,7 @@ def occupancy_table(
             )
 
         uniform = draw(None)
-        effect = floors.design_effect(uniform)
+        effect = max(floors.design_effect(uniform), LEAST_EFFECT)
         calibrated = draw(n_train / effect)
     resampled = [_resampled_counts(row, speakers, n_codewords, bootstrap, rng) for row in codes]
     limit = occupancy.sampling_limit_cv(n_codewords, n_train) * np.sqrt(effect)

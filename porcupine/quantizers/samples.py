@@ -14,6 +14,8 @@ from porcupine.errors import InputError
 BLOCK_ENTRIES = 2**22
 """Entries of one block: 16 MiB in float32."""
 
+_MOST_SQUARED = 1e36  # norm of a sample, so that differences of two can be squared in float32, too
+
 
 class Samples:
     """N vectors of D dimensions in one array or several shards, each possibly a memory map.
@@ -91,12 +93,16 @@ class Samples:
         """In float32; ``numbers`` of the rows, or of the first where they are consecutive."""
         with np.errstate(over="ignore"):
             block = np.ascontiguousarray(rows, dtype=np.float32)
-        finite = np.asarray(np.isfinite(block).all(axis=1))
-        if not finite.all():
+        usable = np.asarray(np.einsum("nd,nd->n", block, block) < _MOST_SQUARED)  # not where a value is NaN
+        if not usable.all():
+            finite = np.asarray(np.isfinite(block).all(axis=1))
+            fault, remedy = "not finite", "drop those rows"
+            if finite.all():
+                finite, fault, remedy = usable, "too large for sums of squares in float32", "divide all by one number"
             bad = np.argmin(finite)
             raise InputError(
-                f"{self.name} are not finite in {np.sum(~finite)} of {len(finite)} rows, "
-                f"first row {numbers[bad] if isinstance(numbers, np.ndarray) else numbers + bad}: drop those rows"
+                f"{self.name} are {fault} in {np.sum(~finite)} of {len(finite)} rows, "
+                f"first row {numbers[bad] if isinstance(numbers, np.ndarray) else numbers + bad}: {remedy}"
             )
         return block
 
