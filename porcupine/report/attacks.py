@@ -22,6 +22,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from porcupine.privacy.attackers import strongest
+from porcupine.report.cells import interval, markdown, percent
 
 RAW = "raw"
 SHOWN = ("vq", "sfvq-faithful-nearest", "sfvq-exact-interval", "tree", "balanced")
@@ -52,7 +53,7 @@ def rates_table(rates: pd.DataFrame) -> str:
     for (variant, bits), rows in best.groupby(["variant", "bits"], sort=False):
         by_figure = rows.set_index("figure")
         who = "{attacker}, {threat}".format(**by_figure.loc["top1"])
-        cells = [_percent(*by_figure.loc[name, ["value", "low", "high"]]) for name in _RATES]
+        cells = [percent(*by_figure.loc[name, ["value", "low", "high"]]) for name in _RATES]
         lines.append(f"| {variant} | {bits or '–'} | {' | '.join(cells)} | {who} |")
     chance = best.drop_duplicates("figure").set_index("figure")["chance"]
     lines.append(f"| *chance* | | {' | '.join(f'{100 * chance[name]:.3g}' for name in _RATES)} | |")
@@ -67,14 +68,14 @@ def threats_table(rates: pd.DataFrame, *, bits: int) -> str:
     values = rows.set_index(["variant", "threat", "attacker"])
     cells = {
         variant: [
-            _percent(*values.loc[(variant, *column), ["value", "low", "high"]])
+            percent(*values.loc[(variant, *column), ["value", "low", "high"]])
             if (variant, *column) in values.index
             else "–"
             for column in columns
         ]
         for variant in rows["variant"].unique()
     }
-    return _markdown([f"{attacker}, {threat}" for threat, attacker in columns], cells)
+    return markdown([f"{attacker}, {threat}" for threat, attacker in columns], cells)
 
 
 def exposure_table(exposure: pd.DataFrame, *, bits: int) -> str:
@@ -89,9 +90,9 @@ def exposure_table(exposure: pd.DataFrame, *, bits: int) -> str:
     lines.append("|---" * 8 + "|")
     for row in rows.to_dict("records"):
         group = f"{row['attribute']}: {row['group']}" if _named(row["attribute"]) else "all"
-        learnt = _interval(row["bits_learnt"], row["bits_low"], row["bits_high"])
-        exposed = _interval(row["exposed"], row["exposed_low"], row["exposed_high"])
-        top1 = _percent(row["top1"], row["top1_low"], row["top1_high"])
+        learnt = interval(row["bits_learnt"], row["bits_low"], row["bits_high"])
+        exposed = interval(row["exposed"], row["exposed_low"], row["exposed_high"])
+        top1 = percent(row["top1"], row["top1_low"], row["top1_high"])
         among = f"{row['among']} ({row['n_speakers']})"
         lines.append(
             f"| {row['variant']} | {group} | {among} | {row['n_attacked']} | {learnt} | {exposed} | {top1} "
@@ -112,14 +113,14 @@ def attributes_table(attributes: pd.DataFrame, information: pd.DataFrame, *, bit
         cells[variant] = []
         for name in names:
             found = (variant, name) in uar.index
-            cell = _percent(*uar.loc[(variant, name), ["value", "low", "high"]]) if found else "–"
+            cell = percent(*uar.loc[(variant, name), ["value", "low", "high"]]) if found else "–"
             if (variant, name) in told.index and not math.isnan(told.loc[(variant, name), "bits_disclosed"]):
                 row = told.loc[(variant, name)]
-                cell += f"; {_interval(row['bits_disclosed'], row['low'], row['high'])} bits, p {row['p_value']:.2g}"
+                cell += f"; {interval(row['bits_disclosed'], row['low'], row['high'])} bits, p {row['p_value']:.2g}"
             cells[variant].append(cell)
     chance = uar.reset_index().drop_duplicates("attribute").set_index("attribute")["chance"]
     cells["*chance*"] = [f"{100 * chance[name]:.3g}; 0 bits" for name in names]
-    return _markdown(names, cells)
+    return markdown(names, cells)
 
 
 def groups_table(groups: pd.DataFrame, *, bits: int) -> str:
@@ -142,8 +143,8 @@ def groups_table(groups: pd.DataFrame, *, bits: int) -> str:
         cells[str(title)] = [_bits(values.loc[name, "value"], values.loc[name, "standard_error"]) for name in columns]
         low, high = values["floor_low"].min(), values["floor_high"].max()
         mean = values["floor_mean"].mean()
-        cells[str(title)].append("∞" if math.isnan(mean) else _interval(mean, low, high))
-    return _markdown([*columns, "*floor, uniform within it*"], cells)
+        cells[str(title)].append("∞" if math.isnan(mean) else interval(mean, low, high))
+    return markdown([*columns, "*floor, uniform within it*"], cells)
 
 
 def observations_table(observations: pd.DataFrame, *, bits: int) -> str:
@@ -155,8 +156,8 @@ def observations_table(observations: pd.DataFrame, *, bits: int) -> str:
     lines[0] += " one code kept: bits | top-1 % |"
     lines.append("|---" * 10 + "|")
     for row in rows.to_dict("records"):
-        learnt = _interval(row["lower"], row["lower_low"], row["lower_high"])
-        kept = _interval(row["one_code_lower"], row["one_code_lower_low"], row["one_code_lower_high"])
+        learnt = interval(row["lower"], row["lower_low"], row["lower_high"])
+        kept = interval(row["one_code_lower"], row["one_code_lower_low"], row["one_code_lower_high"])
         lines.append(
             f"| {row['variant']} | {row['n']} | {row['n_speakers']} | {learnt} | {row['upper']:.2f} "
             f"| {row['exposed']:.2f} | {100 * row['top1']:.1f} | {100 * row['chance']:.3g} | {kept} "
@@ -177,7 +178,7 @@ def randomised_table(plane: pd.DataFrame, *, bits: int) -> str:
         worst = "∞" if not math.isfinite(row["worst_case_bits"]) else f"{row['worst_case_bits']:.2f}"
         lines.append(
             f"| {row['variant']} | {epsilon} | {row['mse']:.3f} | {worst} | {row['average_bits']:.2f} "
-            f"| {_percent(row['top1'], row['top1_low'], row['top1_high'])} |"
+            f"| {percent(row['top1'], row['top1_low'], row['top1_high'])} |"
         )
     return "\n".join(lines)
 
@@ -254,19 +255,6 @@ def _most_learnt(exposure: pd.DataFrame) -> pd.DataFrame:
 
 def _named(label: object) -> bool:
     return isinstance(label, str) and label != ""
-
-
-def _markdown(columns: list[str], cells: dict[str, list[str]]) -> str:
-    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    return "\n".join([*lines, *(f"| {name} | {' | '.join(row)} |" for name, row in cells.items())])
-
-
-def _percent(value: float, low: float, high: float) -> str:
-    return f"{100 * value:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-
-
-def _interval(value: float, low: float, high: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.2f} [{low:.2f}, {high:.2f}]"
 
 
 def _bits(value: float, error: float) -> str:

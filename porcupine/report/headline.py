@@ -1,6 +1,7 @@
 """The figures to compare two runs by: few, flat and named, for `dvc metrics diff`.
 
-headline              of occupancy and attack, at the bitrate of `highest_telling_bits`
+headline              of occupancy, distortion and attack, at the bitrate of `highest_telling_bits`
+SHOWN                 the variants that it names, where a run has them
 highest_telling_bits  where the test set can still tell codes apart
 """
 
@@ -13,11 +14,15 @@ import pandas as pd
 
 from porcupine.privacy.attackers import strongest
 
+SHOWN = ("vq", "sfvq-faithful-nearest", "balanced")
+
 
 def headline(metrics: pd.DataFrame, rates: pd.DataFrame, *, n_train: int, n_test: int) -> dict[str, Any]:
-    """Name the figures to compare two runs by: those of each variant at the highest bitrate that this sample can tell.
+    """Name the figures to compare two runs by, at the highest bitrate that this sample can tell.
 
     metrics : the table of the stage of that name; rates : of the stage attack, of which the strongest attacker counts.
+    They are those of plain VQ, the paper's normalisation and balanced cells; of the first and last variant, where a run
+    has but one of these. All others are in the tables.
     Infinite values are None, with a reason beside them.
     """
     attack = strongest(rates[rates["epsilon"] == math.inf]) if len(rates) else rates
@@ -26,16 +31,19 @@ def headline(metrics: pd.DataFrame, rates: pd.DataFrame, *, n_train: int, n_test
     raw = attack[attack["variant"] == "raw"].set_index("figure")["value"]
     if len(raw):
         record["raw"] = {name: round(float(raw[name]), 6) for name in ("top1", "eer")}
-    for variant in metrics["variant"].unique():
+    variants = list(metrics["variant"].unique())
+    named = [name for name in SHOWN if name in variants]
+    for variant in named if len(named) > 1 else dict.fromkeys((variants[0], variants[-1])):
         rows = metrics[(metrics["variant"] == variant) & (metrics["bits"] == bits)].set_index("metric")
         entry: dict[str, Any] = {}
-        for name in ("worst_case_bits", "worst_case_plus_one_bits", "cv_over_limit"):
-            n_infinite = int(rows.loc[name, "n_infinite"])
-            entry[name] = None if n_infinite else round(float(rows.loc[name, "mean"]), 6)
+        for name in ("worst_case_bits", "cv_over_limit", "mse"):
+            n_infinite = int(rows["n_infinite"][name])
+            entry[name] = None if n_infinite else round(float(rows["mean"][name]), 6)
             if n_infinite:
                 entry[f"{name}_reason"] = f"infinite: some codes are empty in {n_infinite} repeats"
         attacked = attack[(attack["variant"] == variant) & (attack["bits"] == bits)].set_index("figure")["value"]
-        entry |= {name: round(float(attacked[name]), 6) for name in ("top1", "eer") if name in attacked}
+        if "top1" in attacked:
+            entry["top1"] = round(float(attacked["top1"]), 6)
         record[variant] = entry
     return record
 

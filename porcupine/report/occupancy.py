@@ -3,7 +3,6 @@
 SECTIONS           the metrics that a page shows, with their titles
 tradeoff_table     distortion against uniformity at each bitrate
 metric_table       a metric at each bitrate beside its floors
-number             a figure with so many digits
 """
 
 from __future__ import annotations
@@ -11,6 +10,8 @@ from __future__ import annotations
 import math
 
 import pandas as pd
+
+from porcupine.report.cells import number
 
 SECTIONS = {
     "worst_case_bits": "Worst-case disclosure, bits (−log2 of the share of the rarest code; ∞: some code is empty)",
@@ -78,8 +79,3 @@ def _floor_cell(rows: pd.DataFrame, prefix: str, digits: int) -> str:
         return "∞"
     text = f"{number(mean, digits)} [{number(low, digits)}, {number(high, digits)}]"
     return text + (f" (∞ in {100 * infinite:.3g} %)" if infinite else "")
-
-
-def number(value: float, digits: int) -> str:
-    """Write a figure with so many significant digits; what is as good as 0 as 0."""
-    return f"{0 if abs(value) < 1e-6 else value:.{digits}g}"
