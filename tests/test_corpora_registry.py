@@ -111,6 +111,26 @@ def test_voices_are_made_whatever_the_path_holds(tmp_path, monkeypatch):
     assert found["utterance"].tolist() == ["a", "b"]
 
 
+def test_the_sound_of_films_is_taken_out_where_there_are_no_wav_files(tmp_path, monkeypatch):
+    calls = []
+
+    def take_sound(found, root, destination, **options):
+        calls.append((found["path"].tolist(), root, destination, options))
+        return found.assign(path="AudioWAV/1001_DFA_ANG_XX.wav")
+
+    monkeypatch.setattr(registry.crema_d, "take_sound", take_sound)
+    write(tmp_path / "mine/VideoFlash/1001_DFA_ANG_XX.flv", b"")
+    corpus, destination = Corpus(name="crema_d", path=tmp_path / "mine"), tmp_path / "audio"
+    found = registry.prepare(corpus, destination, workers=4)
+    given = ["VideoFlash/1001_DFA_ANG_XX.flv"]
+    assert calls == [(given, tmp_path / "mine", destination, {"workers": 4, "progress": False})]
+    assert registry.root(corpus, destination) == destination
+    assert found["path"].tolist() == ["AudioWAV/1001_DFA_ANG_XX.wav"]
+    write(tmp_path / "mine/AudioWAV/1001_DFA_ANG_XX.wav", audio())
+    registry.prepare(corpus, destination)
+    assert registry.root(corpus, destination) == tmp_path / "mine" and len(calls) == 1
+
+
 def test_librispeech_is_downloaded_where_there_is_no_copy(tmp_path, mirror, nothing, monkeypatch):
     folder, url = mirror
     for subset, speaker in (("dev-clean", "84"), ("test-clean", "61")):

@@ -2,8 +2,8 @@
 
     voices                  made here
     librispeech, ravdess    downloaded where `corpus.path` holds nothing
-    folder, common_voice,
-    crema_d                 always the user's copy
+    folder, common_voice    always the user's copy
+    crema_d                 the user's copy; where films are without wav files, these are made here
     vectors                 no audio; see `porcupine.corpora.vectors`
 
 A `corpus.path` that is missing, empty or holds only hidden files means that the user has no copy.
@@ -23,7 +23,6 @@ from porcupine.params import Corpus
 _DOWNLOADED = ("librispeech", "ravdess")
 _INDEX: dict[str, Callable[[Path], pd.DataFrame]] = {
     "folder": folder.index,
-    "crema_d": crema_d.index,
     "librispeech": librispeech.index,
     "ravdess": ravdess.index,
 }
@@ -38,14 +37,14 @@ _WANTED = {
 def root(corpus: Corpus, destination: Path) -> Path:
     """Return the folder that the table's paths are relative to.
 
-    ``destination`` where the audio is made or downloaded, `corpus.path` where the user has it.
+    ``destination`` where audio is made or downloaded, `corpus.path` where the user has all of it.
     Raises InputError where the user should have it and does not.
     """
     if corpus.name == "voices" or _is_downloaded(corpus):
         return destination
     if not _holds_something(corpus.path):
         raise InputError(f"corpus.path={str(corpus.path)!r} holds nothing: put there {_WANTED[corpus.name]}")
-    return corpus.path
+    return destination if corpus.name == "crema_d" and crema_d.has_films(corpus.path) else corpus.path
 
 
 def prepare(
@@ -78,6 +77,10 @@ def prepare(
             progress=progress,
         )
         found = table.check(made, name="voices")
+    elif corpus.name == "crema_d":
+        found = crema_d.index(corpus.path)
+        if place == destination:
+            found = crema_d.take_sound(found, corpus.path, destination, workers=workers, progress=progress)
     else:
         if _is_downloaded(corpus):
             _download(corpus, destination, downloads / corpus.name, progress)
