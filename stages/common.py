@@ -21,18 +21,22 @@ def run(stage: Callable[..., None]) -> None:
     """
     module = inspect.getmodule(stage)
     parser = argparse.ArgumentParser(description=module.__doc__ if module else None)
-    for parameter in list(inspect.signature(stage, eval_str=True).parameters.values())[1:]:
+    params, *rest = inspect.signature(stage, eval_str=True).parameters.values()
+    for parameter in rest:
         parser.add_argument(parameter.name, type=parameter.annotation)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="default: %(default)s")
     arguments = vars(parser.parse_args())
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # CUDA's matrix products are deterministic with it
     try:
-        stage(schema.load(arguments.pop("params")), **arguments)
+        loaded = schema.load(path := arguments.pop("params"))
+        if not isinstance(loaded, params.annotation):
+            raise InputError(f"{path}: params of another system; this stage reads {params.annotation.__name__}")
+        stage(loaded, **arguments)
     except InputError as error:
         sys.exit(f"{parser.prog}: {error}")
 
 
-def audio_root(corpus: Path, params: schema.Params) -> Path:
+def audio_root(corpus: Path, params: schema.Shared) -> Path:
     """Folder that the utterances' paths are relative to: made or downloaded here, or where the user has it."""
     made = corpus / "audio"
     return made if made.is_dir() else params.corpus.path

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from porcupine import storage
 from porcupine.corpora import registry, vectors
-from porcupine.params import Params
+from porcupine.params import Shared
 from stages.common import run
 
 
-def main(params: Params, corpus: Path) -> None:
+def main(params: Shared, corpus: Path) -> None:
     """Write `utterances.parquet`, and `audio/` where the audio is made or downloaded, or the vectors as given."""
     if not params.corpus.has_audio:
         given = vectors.load(params.corpus.path)

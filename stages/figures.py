@@ -61,12 +61,8 @@ def main(params: Params, codes: Path, reports: Path, figures: Path, plots: Path,
             library.save(figure, folder / name, dpi=params.figures.dpi)
     with storage.replacing(plots) as folder:
         folder.mkdir()
-        for metric in PLOTS:
-            storage.save_table(folder / f"{metric}.csv", _wide(table[table["metric"] == metric], "mean"))
-        best = strongest(attacked.rates[attacked.rates["epsilon"] == np.inf])
-        for figure in best["figure"].unique():
-            rates = best[(best["figure"] == figure) & (best["variant"] != "raw")]
-            storage.save_table(folder / f"{figure}.csv", _wide(rates, "value"))
+        for name, curves in plotted(table, attacked.rates).items():
+            storage.save_table(folder / f"{name}.csv", curves)
     with storage.replacing(summary) as file:
         page = report.summary(table, certified, attacked, corpus=params.corpus.name, n_test=n_test)
         file.write_text(page, encoding="utf-8")
@@ -114,13 +110,32 @@ def _history(curves: Path) -> pd.DataFrame:
     return pd.concat(columns, axis=1).reset_index()
 
 
-def _wide(rows: pd.DataFrame, value: str) -> pd.DataFrame:
-    """One column a variant, with the floor beside them where there is one."""
-    wide = rows.pivot(index="bits", columns="variant", values=value).reset_index()
-    if "floor_mean" in rows and rows["floor_mean"].notna().any():
-        wide["floor"] = rows.groupby("bits")["floor_mean"].mean().to_numpy()
-        wide["calibrated_floor"] = rows.groupby("bits")["calibrated_mean"].mean().to_numpy()
-    return wide
+def plotted(metrics: pd.DataFrame, rates: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """What `dvc plots` shows, by name: a row for each variant and bitrate, then those of floors or chance.
+
+    Columns: variant, bits; mean, of metrics, or value, of the strongest attacker; low, high.
+    """
+    best = strongest(rates[(rates["epsilon"] == np.inf) & (rates["variant"] != "raw")])
+    return {name: _with_floors(metrics[metrics["metric"] == name]) for name in PLOTS} | {
+        str(name): _with_chance(rows) for name, rows in best.groupby("figure", sort=False)
+    }
+
+
+def _with_floors(rows: pd.DataFrame) -> pd.DataFrame:
+    columns = ["variant", "bits", "mean", "low", "high"]
+    parts = [rows[columns]]
+    for floor, prefix in (("floor", "floor"), ("calibrated floor", "calibrated")):
+        named = {f"{prefix}_{column}": column for column in columns[2:]}
+        over_variants = rows.groupby("bits")[list(named)].mean().rename(columns=named).reset_index()
+        parts.append(over_variants.assign(variant=floor)[columns])
+    return pd.concat(parts).dropna()
+
+
+def _with_chance(rates: pd.DataFrame) -> pd.DataFrame:
+    columns = ["variant", "bits", "value", "low", "high"]
+    chance = rates.drop_duplicates("bits")[["bits", "chance"]]
+    chance = chance.assign(variant="chance", **dict.fromkeys(columns[2:], chance["chance"]))
+    return pd.concat([rates[columns], chance[columns]])
 
 
 if __name__ == "__main__":

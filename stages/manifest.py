@@ -8,13 +8,13 @@ import pandas as pd
 from porcupine import manifest as library
 from porcupine import storage
 from porcupine.parallel import ordered_map
-from porcupine.params import Params
+from porcupine.params import Shared
 from stages.common import audio_root, run
 
 DROPPED = ["utterance", "path", "speaker", "reason"]
 
 
-def main(params: Params, corpus: Path, manifest: Path, dropped: Path) -> None:
+def main(params: Shared, corpus: Path, manifest: Path, dropped: Path) -> None:
     """Decode every clip once; drop, with a reason, those that cannot be used."""
     if not params.corpus.has_audio:
         print("skipped: ready-made vectors have no recordings")

@@ -14,11 +14,11 @@ CERTIFICATE_COLUMNS = [
 NO_CERTIFICATES = pd.DataFrame(columns=CERTIFICATE_COLUMNS)
 
 
-def metrics_table(bits=(3, 4), n_test=400, repeats=3):
+def metrics_table(bits=(3, 4), n_test=400, repeats=3, variants=VARIANTS):
     """What the metrics stage writes; the highest code of plain VQ is empty at the highest bitrate in one repeat."""
     rng = np.random.default_rng(0)
     tables = []
-    for variant in VARIANTS:
+    for variant in variants:
         for b in bits:
             codes = rng.integers(0, 2**b, (repeats, n_test))
             if variant == "vq" and b == max(bits):

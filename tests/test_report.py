@@ -30,7 +30,7 @@ def test_the_headline_is_that_of_the_highest_bitrate():
     assert list(record) == ["bits", "n_train", "n_test", "raw", *VARIANTS]
     assert (record["bits"], record["n_train"], record["n_test"]) == (4, 1000, 400)
     entry = record["sfvq-exact-interval"]
-    assert list(entry) == ["worst_case_bits", "worst_case_plus_one_bits", "cv_over_limit", "top1", "eer"]
+    assert list(entry) == ["worst_case_bits", "cv_over_limit", "mse", "top1"]
     for name in ("worst_case_bits", "cv_over_limit"):
         assert entry[name] == pytest.approx(value(metrics, name, "sfvq-exact-interval"), abs=1e-6)
     strongest = rates.query("variant == 'raw' and figure == 'top1' and attacker == 'plda'")["value"].item()
@@ -44,6 +44,12 @@ def test_the_headline_leaves_out_bitrates_that_the_sample_is_too_small_for():
     assert headline(metrics_table(bits=(8,)), NO_RATES, n_train=1000, n_test=400)["bits"] == 8
 
 
+def test_the_headline_names_a_few_of_many_variants():
+    names = ("sfvq", "vq", "sfvq-faithful-nearest", "kmeans", "tree", "balanced")
+    record = headline(metrics_table(variants=names), NO_RATES, n_train=1000, n_test=400)
+    assert list(record)[3:] == ["vq", "sfvq-faithful-nearest", "balanced"]
+
+
 def test_an_infinite_headline_is_null_with_a_reason():
     record = headline(metrics_table(), rates_table(), n_train=1000, n_test=400)
     assert record["vq"]["worst_case_bits"] is None
@@ -55,7 +61,7 @@ def test_an_infinite_headline_is_null_with_a_reason():
 def test_the_headline_of_vectors_without_labels_has_no_attack():
     record = headline(metrics_table(), NO_RATES, n_train=1000, n_test=400)
     assert "raw" not in record
-    assert list(record["sfvq-exact-interval"]) == ["worst_case_bits", "worst_case_plus_one_bits", "cv_over_limit"]
+    assert list(record["sfvq-exact-interval"]) == ["worst_case_bits", "cv_over_limit", "mse"]
 
 
 def tradeoff_metrics(variants=("vq", "tree")):
@@ -158,11 +164,17 @@ def test_the_summary_holds_everything():
 
 def test_the_headline_of_certificates_names_bits_and_speakers_or_why_not():
     record = certificates.headline(certificates_table(), bits=4)
+    # The audit of the tree is not among those shown.
     assert list(record) == ["bits", "vq", "tree", "curve-interval", "other"]
-    assert record["tree"] == {"audit_bits": 5.2, "audit_k": 200, "construction_bits": 4.567, "construction_k": 300}
     assert record["vq"] == {"audit_bits": None, "audit_k": 0, "audit_reason": "infinite: some reason"}
+    assert record["tree"] == {"construction_bits": 4.567, "construction_k": 300}
     assert record["other"]["construction_k"] is None
     json.dumps(record, allow_nan=False)
+
+
+def test_where_none_of_the_shown_variants_is_certified_the_headline_has_all():
+    record = certificates.headline(certificates_table().query("variant != 'vq'"), bits=4)
+    assert record["tree"] == {"audit_bits": 5.2, "audit_k": 200, "construction_bits": 4.567, "construction_k": 300}
 
 
 def test_certificates_as_a_table_round_upwards_and_end_in_the_reasons():

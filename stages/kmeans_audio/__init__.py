@@ -1,0 +1,1 @@
+"""Stages of the second system, whose map is `kmeans-audio/dvc.yaml`: speech as quantised frames."""
