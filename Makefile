@@ -5,15 +5,22 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONWARNINGS ?= ignore::SyntaxWarning
 
-.PHONY: repro test lint format lock real-speech clean
+.PHONY: repro kmeans-audio test test-share lint format lock clean
 .DEFAULT_GOAL := repro
 
 repro: $(READY)  ## run the stages that changed
 	dvc repro
-	@echo 'Results: reports/summary.md, figures in reports/figures/.'
+	@echo 'Results: reports/index.html, the same as Markdown in reports/summary.md.'
+
+kmeans-audio: $(READY)  ## run the stages of the second system that changed
+	dvc repro kmeans-audio/dvc.yaml
+	@echo 'Results: reports/kmeans-audio/summary.md, figures beside it, sound in data/kmeans-audio/listen/.'
 
 test: $(READY)  ## run the tests
 	python -m pytest
+
+test-share: $(READY)  ## run those that need servers, many clones and minutes
+	python -m pytest tests/share
 
 lint: $(READY)
 	ruff check .

@@ -17,19 +17,15 @@ import platform
 import re
 import shlex
 import shutil
-import subprocess
-import sys
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import clones
 import pandas as pd
-import yaml
+from clones import ROOT
 
 from porcupine import storage
 from porcupine.privacy.attackers import strongest
-
-ROOT = Path(__file__).parents[1]
 
 
 @dataclass(frozen=True)
@@ -149,13 +145,13 @@ def main() -> None:
     for name in () if arguments.no_run else arguments.only or SETTINGS:
         source = SETTINGS[name].source
         if source is None:
-            run(name, None)
+            clones.run(work(name), command(name, None))
             continue
         kind, part = source.split("/")
         if folders[kind] is None or not (folders[kind] / part).is_dir():
             parser.error(f"setting {name} needs --{kind} FOLDER with {part}/ in it")
-        run(name, (folders[kind] / part).resolve())
-    finished = [name for name in SETTINGS if _finished(name)]
+        clones.run(work(name), command(name, (folders[kind] / part).resolve()))
+    finished = [name for name in SETTINGS if clones.finished(work(name))]
     even = [name for name in finished if SETTINGS[name].evenness]
     attacked = [name for name in finished if SETTINGS[name].attacks and (work(name) / "reports" / "plane.csv").exists()]
     pages = {
@@ -177,48 +173,6 @@ def main() -> None:
 def work(name: str) -> Path:
     """Folder of a setting's clone."""
     return ROOT / "data" / "real-speech" / name
-
-
-def _finished(name: str) -> bool:
-    times = work(name) / "times.json"
-    return times.exists() and storage.load_json(times)["commit"] is not None
-
-
-def run(name: str, source: Path | None) -> None:
-    """Run a setting in its clone, and note how long each stage took."""
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, check=True, capture_output=True, text=True).stdout
-    folder = work(name)
-    times = folder / "times.json"
-    if times.exists() and storage.load_json(times)["commit"] == commit.strip():
-        print(f"{name}: finished before")
-        return
-    if folder.exists():
-        subprocess.run(["git", "reset", "--quiet", "--hard"], cwd=folder, check=True)
-        subprocess.run(["git", "pull", "--quiet"], cwd=folder, check=True)
-    else:
-        subprocess.run(["git", "clone", "--quiet", ROOT, folder], check=True)
-    print(f"== {name}", flush=True)
-    # A stage that has not changed since does not run again, and keeps the time that it took.
-    stages: dict[str, float] = storage.load_json(times)["seconds"] if times.exists() else {}
-    storage.save_json(times, {"commit": None, "seconds": stages})  # until it has finished, reports are not its own
-    began, stage = time.monotonic(), ""
-    environment = os.environ | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    process = subprocess.Popen(
-        command(name, source), cwd=folder, env=environment, stdout=subprocess.PIPE, text=True, errors="replace"
-    )
-    for line in process.stdout or ():
-        started = re.search(r"Running stage '([^']+)'", line)
-        if started:
-            now = time.monotonic()
-            if stage:
-                stages[stage] = round(now - began, 1)
-            stage, began = started[1], now
-            print(f"   {stage}", flush=True)
-    if process.wait():
-        sys.exit(f"{name}: dvc exp run failed, see {folder}")
-    if stage:
-        stages[stage] = round(time.monotonic() - began, 1)
-    storage.save_json(times, {"commit": commit.strip(), "seconds": stages})
 
 
 def command(name: str, source: Path | str | None) -> list[str]:
@@ -301,13 +255,7 @@ def table_of(name: str, file: str) -> pd.DataFrame:
 def section(name: str, *, attacks: bool) -> str:
     """A setting's command, how long it took, and the part of its summary that is about attacks, or the other."""
     folder, setting = work(name), SETTINGS[name]
-    stages = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
-    taken = storage.load_json(folder / "times.json")["seconds"]
-    seconds = {  # but of stages that are no more
-        stage: took
-        for stage, took in taken.items()
-        if ("matrix" in stages.get(stage.split("@")[0], {})) == ("@" in stage)
-    }
+    seconds = clones.seconds(folder)
     source = None if setting.source is None else f"../{setting.source}"
     lines = [f"## {setting.title}", "```\n" + shlex.join(command(name, source)) + "\n```"]
     trained = folder / "reports" / "encoder" / "metrics.json"

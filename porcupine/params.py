@@ -1,4 +1,8 @@
-"""The schema of `params.yaml`: one section a stage, every key typed, bounded and known.
+"""The schemas of the params files: one section a stage, every key typed, bounded and known.
+
+    Params          of `params.yaml`: speaker embeddings that are quantised
+    FrameParams     of `kmeans-audio/params.yaml`, which says `system: kmeans-audio`: sound that is quantised
+    load, check     file, mapping -> the one or the other
 
 A key that is unknown, misspelt or out of range is an InputError that names it, its value and the nearest valid one.
 """
@@ -232,14 +236,100 @@ class Figures(Section):
     seed: Seed = 0
 
 
-class Params(Section):
-    """All of `params.yaml`."""
+class Frames(Section):
+    """Mel-frequency cepstra."""
+
+    coefficients: PositiveInt = 20
+    bands: PositiveInt = 40
+    window_seconds: PositiveFloat = 0.025
+    hop_seconds: PositiveFloat = 0.010
+
+    @model_validator(mode="after")
+    def _few(self) -> Frames:
+        if self.coefficients > self.bands:
+            raise ValueError(f"coefficients={self.coefficients} should be <= bands={self.bands}")
+        return self
+
+
+class Folds(Section):
+    """Cross-validation by speakers."""
+
+    number: Annotated[int, Field(ge=2)] = 6
+    seed: Seed = 0
+
+
+class Noise(Section):
+    """Noise on the frames."""
+
+    mechanism: Literal["laplace", "gaussian"] = "laplace"
+    sensitivity: PositiveFloat = 0.5
+    epsilon: PositiveFloat = 0.8
+    delta: Fraction = 1e-5
+    bound: PositiveFloat | None = None
+    seed: Seed = 0
+
+
+class FrameCodebooks(Section):
+    """K-means over frames."""
+
+    sizes: Annotated[tuple[Annotated[int, Field(ge=2, le=2**16)], ...], Field(min_length=1)] = (16, 64, 256)
+    rounds: PositiveInt = 10
+    seed: Seed = 0
+
+    @model_validator(mode="after")
+    def _powers(self) -> FrameCodebooks:
+        for size in self.sizes:
+            if size & (size - 1) or self.sizes.count(size) > 1:
+                raise ValueError(f"sizes={list(self.sizes)} should be powers of two, each once")
+        return self
+
+
+class Emotion(Section):
+    """Random forests that recognise emotions."""
+
+    few: Annotated[tuple[str, ...], Field(min_length=2)] = ("angry", "happy", "sad")
+    trees: PositiveInt = 300
+    curve: tuple[PositiveInt, ...] = (3, 6, 12, 18)
+    bootstrap: PositiveInt = 1000
+    seed: Seed = 0
+
+
+class Identity(Section):
+    """Networks and attackers that recognise speakers."""
+
+    threats: Annotated[tuple[Literal["ignorant", "informed"], ...], Field(min_length=1)] = ("ignorant", "informed")
+    attackers: Annotated[tuple[Attacker, ...], Field(min_length=1)] = ("cosine", "plda", "mlp", "bayes")
+    held_share: Fraction = 0.5
+    epochs: PositiveInt = 40
+    crop_seconds: PositiveFloat = 1.0
+    learning_rate: PositiveFloat = 0.003
+    bootstrap: PositiveInt = 1000
+    seed: Seed = 0
+
+
+class Rebuild(Section):
+    """Sound from quantised frames."""
+
+    clips: PositiveInt = 6
+    pitched: PositiveInt = 2
+    listen: PositiveInt = 3
+    rounds: PositiveInt = 8
+    seed: Seed = 0
+
+
+class Shared(Section):
+    """Sections of both systems."""
 
     compute: Compute = Compute()
     corpus: Corpus = Corpus()
     manifest: Manifest = Manifest()
-    features: Features = Features()
     encoder: Encoder = Encoder()
+
+
+class Params(Shared):
+    """All of `params.yaml`."""
+
+    features: Features = Features()
     embeddings: Embeddings = Embeddings()
     codebooks: Codebooks = Codebooks()
     resample: Resample = Resample()
@@ -252,7 +342,32 @@ class Params(Section):
     figures: Figures = Figures()
 
 
-def load(path: str | Path = "params.yaml") -> Params:
+class FrameParams(Shared):
+    """All of `kmeans-audio/params.yaml`."""
+
+    system: Literal["kmeans-audio"]
+    encoder: Encoder = Encoder(name="ge2e")
+    folds: Folds = Folds()
+    frames: Frames = Frames()
+    noise: Noise = Noise()
+    frame_codebooks: FrameCodebooks = FrameCodebooks()
+    emotion: Emotion = Emotion()
+    identity: Identity = Identity()
+    rebuild: Rebuild = Rebuild()
+    codebooks: Codebooks = Codebooks(methods=("balanced",), repeats=1)
+    figures: Figures = Figures()
+
+    @model_validator(mode="after")
+    def _pretrained(self) -> FrameParams:
+        if self.encoder.trained_here or not self.corpus.has_audio:
+            raise ValueError(
+                f"encoder.name={self.encoder.name!r}, corpus.name={self.corpus.name!r}: sound is quantised and "
+                "recognised by a pretrained encoder here: choose ge2e or speechbrain, and a corpus of recordings"
+            )
+        return self
+
+
+def load(path: str | Path = "params.yaml") -> Params | FrameParams:
     """Read and check a params file.
 
     Raises InputError with one line for each thing wrong: the key, its value, what it must be.
@@ -264,31 +379,31 @@ def load(path: str | Path = "params.yaml") -> Params:
     return check({} if content is None else content, name=str(path))
 
 
-def check(content: Any, *, name: str = "params") -> Params:
+def check(content: Any, *, name: str = "params") -> Params | FrameParams:
     """Validate a mapping of sections. Raises InputError as `load` does."""
+    schema: type[Params | FrameParams] = FrameParams if isinstance(content, dict) and "system" in content else Params
     try:
-        return Params.model_validate(content)
+        return schema.model_validate(content)
     except ValidationError as error:
-        lines = [_explain(fault, content) for fault in error.errors()]
+        lines = [_explain(fault, schema) for fault in error.errors()]
         raise InputError("\n".join(f"{name}: {line}" for line in lines)) from error
 
 
-def _explain(fault: Any, content: Any) -> str:
+def _explain(fault: Any, schema: type[BaseModel]) -> str:
     location = fault["loc"]
     key = ".".join(str(part) for part in location)
     if fault["type"] == "extra_forbidden":
-        fields = _fields(location[:-1])
+        fields = _fields(schema, location[:-1])
         return f"{key}={fault['input']!r} is not a known key{nearest(str(location[-1]), fields)}"
     if fault["type"] == "literal_error":
         valid = fault["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
         return f"{key}={fault['input']!r} is not known{nearest(str(fault['input']), valid)}"
     message = fault["msg"].removeprefix("Value error, ")
     value = "" if fault["type"] == "value_error" else f"={fault['input']!r}"
-    return f"{key}{value}: {message[0].lower()}{message[1:]}"
+    return f"{f'{key}{value}: ' if key else ''}{message[0].lower()}{message[1:]}"
 
 
-def _fields(location: tuple[Any, ...]) -> list[str]:
-    model: type[BaseModel] = Params
+def _fields(model: type[BaseModel], location: tuple[Any, ...]) -> list[str]:
     for part in location:
         annotation = model.model_fields[part].annotation
         model = next((a for a in get_args(annotation) if isinstance(a, type)), annotation)  # type: ignore[assignment]

@@ -46,12 +46,13 @@ def merged(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-def write_params(folder: Path, *changes: dict[str, Any]) -> None:
-    """Write the committed params with changes into ``folder``."""
-    content = yaml.safe_load((ROOT / "params.yaml").read_text())
+def write_params(folder: Path, *changes: dict[str, Any], file: str = "params.yaml") -> None:
+    """Write committed params with changes into ``folder``."""
+    content = yaml.safe_load((ROOT / file).read_text())
     for change in changes:
         content = merged(content, change)
-    (folder / "params.yaml").write_text(yaml.safe_dump(content))
+    (folder / file).parent.mkdir(exist_ok=True)
+    (folder / file).write_text(yaml.safe_dump(content))
 
 
 def clone(destination: Path) -> Path:
@@ -63,7 +64,7 @@ def clone(destination: Path) -> Path:
         capture_output=True,
     )
     for name in filter(None, listed.stdout.decode().split("\0")):
-        if (ROOT / name).is_file() and not name.startswith("reports/") and name != "dvc.lock":
+        if (ROOT / name).is_file() and not name.startswith("reports/") and Path(name).name != "dvc.lock":
             (destination / name).parent.mkdir(parents=True, exist_ok=True)
             (destination / name).write_bytes((ROOT / name).read_bytes())
     git = ["git", "-c", "user.name=test", "-c", "user.email=test@example.org"]
@@ -89,20 +90,23 @@ def dvc(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def run_in_process(*, upto: str | None = None) -> None:
-    """Run the stages of dvc.yaml in the current folder, on the params that lie there."""
-    content = yaml.safe_load(Path("params.yaml").read_text())
-    params = schema.load("params.yaml")
-    for name, stage in yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"].items():
-        main = importlib.import_module(f"stages.{name}").main
+def run_in_process(*, map_file: str = "dvc.yaml", upto: str | None = None) -> None:
+    """Run the stages of a map in the current folder, on the params that lie there."""
+    for name, stage in yaml.safe_load((ROOT / map_file).read_text())["stages"].items():
+        _, _, module, *words = shlex.split(stage["cmd"])
+        file = "params.yaml"
+        if "--params" in words:
+            file = words[words.index("--params") + 1]
+            del words[words.index("--params") :]
+        content, params = yaml.safe_load(Path(file).read_text()), schema.load(file)
+        main = importlib.import_module(module).main
         types = [p.annotation for p in list(inspect.signature(main, eval_str=True).parameters.values())[1:]]
         matrix = stage.get("matrix", {})
         values = [content[v[2:-1].split(".")[0]][v[2:-1].split(".")[1]] for v in matrix.values()]
         for item in itertools.product(*values):
-            command = stage["cmd"]
+            filled = words
             for key, value in zip(matrix, item, strict=True):
-                command = command.replace(f"${{item.{key}}}", str(value))
-            words = shlex.split(command)[3:]
-            main(params, *(kind(word) for kind, word in zip(types, words, strict=True)))
+                filled = [word.replace(f"${{item.{key}}}", str(value)) for word in filled]
+            main(params, *(kind(word) for kind, word in zip(types, filled, strict=True)))
         if name == upto:
             return

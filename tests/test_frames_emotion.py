@@ -12,6 +12,7 @@ from porcupine.frames.emotion import (
     emotion_scores,
     predict_emotions,
     published_scores,
+    recognise_emotions,
     utterance_statistics,
 )
 from porcupine.frames.folds import speaker_folds
@@ -248,3 +249,19 @@ def test_published_scores_are_consistent():
     # F1 is the harmonic mean of precision and recall, each rounded.
     harmonic = 2 * values["precision"] * values["recall"] / (values["precision"] + values["recall"])
     assert values["f1"].to_numpy() == pytest.approx(harmonic.to_numpy(), abs=0.011)
+
+
+def test_recognising_is_choosing_predicting_and_scoring():
+    features, emotions, speakers, folds = corpus()
+    wanted = ("angry", "sad")
+    scored, confused = recognise_emotions(
+        features, emotions, speakers, folds, wanted=wanted, draws=50, seed=3, heard=features + 0.5, trees=20
+    )
+    rows = choose_emotions(emotions, wanted)
+    predicted = predict_emotions(
+        features[rows], emotions[rows], speakers[rows], folds[rows], seed=3, heard=features[rows] + 0.5, trees=20
+    )
+    assert overall(scored, "accuracy")["value"] == pytest.approx((predicted == emotions[rows]).mean())
+    matrix = confused.pivot(index="emotion", columns="predicted", values="count").loc[list(wanted), list(wanted)]
+    assert np.array_equal(matrix, confusion_matrix(emotions[rows], predicted, labels=wanted))
+    assert scored["n_utterances"].eq(len(rows)).all()

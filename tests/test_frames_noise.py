@@ -6,7 +6,7 @@ import pytest
 from scipy import stats
 
 from porcupine.errors import InputError
-from porcupine.frames.noise import Noise, clip, sensitivity
+from porcupine.frames.noise import Noise, clip, guarantees, sensitivity
 from porcupine.randomness import generator
 
 INF = math.inf
@@ -154,3 +154,19 @@ def test_advanced_composition_of_laplace_holds_and_helps(frame_epsilon):
 def test_refusals(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+@pytest.mark.parametrize(("mechanism", "order"), [("laplace", 1), ("gaussian", 2)])
+def test_what_is_promised_for_each_bound(mechanism, order):
+    utterances = [np.random.default_rng(seed).standard_normal((length, 4)) for seed, length in enumerate((9, 10, 50))]
+    noise = Noise(mechanism)
+    table = guarantees(noise, utterances, passing=(0.5, 0.9))
+    assert table["bound"].iloc[0] == INF and (table.loc[0, ["sensitivity", "utterance_epsilon"]] == INF).all()
+    norms = np.linalg.norm(np.concatenate(utterances), ord=order, axis=1)
+    for row, share in zip(table.iloc[1:].to_dict("records"), (0.9, 0.5), strict=True):
+        assert row["bound"] == pytest.approx(np.quantile(norms, share))
+        assert row["passing"] == pytest.approx(share, abs=0.02)
+        promised = noise.guarantee(n_frames=10, coefficients=4, bound=row["bound"], order=order)
+        assert row["sensitivity"] == pytest.approx(2 * row["bound"]) == promised.sensitivity
+        assert (row["frame_epsilon"], row["frame_delta"]) == promised.frame and row["n_frames"] == 10
+        assert row["utterance_epsilon"] == min(promised.basic[0], promised.advanced[0])

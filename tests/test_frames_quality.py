@@ -1,5 +1,6 @@
 import librosa
 import numpy as np
+import pandas as pd
 import pytest
 from scipy import signal
 
@@ -148,3 +149,17 @@ def test_no_pitch_is_no_correlation():
 def test_refusals(call, message):
     with pytest.raises(InputError, match=message):
         call()
+
+
+def test_means_are_over_speakers_and_intervals_over_them():
+    clips = pd.DataFrame({"system": "a", "K": 4, "speaker": list("xxxy"), "stoi": [0.0, 0.5, 1.0, 0.9]})
+    clips["voicing"] = [np.nan, np.nan, np.nan, 0.3]
+    both = pd.concat([clips, clips.assign(system="b", stoi=0.25, voicing=np.nan)])
+    table = quality.summarise(both, by=["system", "K"], draws=500, rng=np.random.default_rng(0))
+    rows = table.set_index(["system", "metric"])
+    first = rows.loc["a", "stoi"]
+    assert first["value"] == pytest.approx(0.7) and (first["low"], first["high"]) == (0.5, 0.9)
+    assert (first["n_clips"], first["n_speakers"], first["K"]) == (4, 2, 4)
+    assert rows.loc["b", "stoi"][["value", "low", "high"]].tolist() == [0.25] * 3
+    assert rows.loc["a", "voicing"][["value", "n_clips", "n_speakers"]].tolist() == [0.3, 1, 1]
+    assert ("b", "voicing") not in rows.index

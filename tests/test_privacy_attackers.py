@@ -359,3 +359,10 @@ def test_wrong_trials_are_named():
 def test_weights_must_fit():
     with pytest.raises(InputError, match=r"weights have shape \(4, 3\), should be \[S, M\], M of \[12\] speakers"):
         rate_table([coded()], np.ones((4, 3)))
+
+
+def test_attacking_some_probes_alone_leaves_everyone_enrolled():
+    enrolment = attackers.enrol(np.repeat(["a", "b", "c"], 4), 2, np.random.default_rng(0))
+    some = enrolment.only(enrolment.probe_speaker == 1)
+    assert some.probe_speaker.tolist() == [1, 1] and set(some.probes) < set(enrolment.probes)
+    assert np.array_equal(some.held, enrolment.held) and len(some.speakers) == 3

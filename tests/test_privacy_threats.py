@@ -106,3 +106,18 @@ def test_a_threat_that_cannot_be(threat):
     found = evidence(["cosine"])
     with pytest.raises(InputError, match=f"threat='{threat}'"):
         attack(threat, found, Nearest(np.zeros((2, 8), np.float32)))
+
+
+def test_releases_that_are_vectors_are_met_as_such():
+    found = evidence(("cosine", "plda"))
+    probes = found.utterances[found.enrolment.probes]
+    raw, same = threats.of_vectors(found), threats.of_releases("ignorant", found, probes, found.background)
+    assert all(np.array_equal(raw[name].values, same[name].values) for name in ("cosine", "plda"))
+    # Moved far away, they tell the ignorant attacker little, and the informed one as much as before.
+    moved = [
+        threats.of_releases(threat, found, probes + 20, found.background + 20) for threat in ("ignorant", "informed")
+    ]
+    assert set(moved[1]) == {"plda"} and top1(moved[1]["plda"])["value"] == top1(raw["plda"])["value"]
+    assert top1(moved[0]["plda"])["value"] < 0.1
+    with pytest.raises(InputError, match="semi-informed"):
+        threats.of_releases("semi-informed", found, probes, found.background)

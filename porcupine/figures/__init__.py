@@ -16,12 +16,17 @@ Every variant looks the same in all figures; see `porcupine.figures.style`.
     tradeoff            distortion against uniformity at each bitrate
     plane               privacy against utility, randomised response and Pareto fronts
     certificate         certified bits at each bitrate
+    emotion_identity    how well emotion and speaker are recognised, a point a system
+    confusion           which emotions are taken for which
+    spectrograms        original beside rebuilt sound
+    quality             rebuilt sound against the size of the codebook
     save                Figure -> .png and .svg
 """
 
 from porcupine.figures.attacker import attack, threats
 from porcupine.figures.certificate import certificate
 from porcupine.figures.example import example_2d
+from porcupine.figures.frames import confusion, emotion_identity, quality, spectrograms
 from porcupine.figures.groups import exposure, groups
 from porcupine.figures.observations import observations
 from porcupine.figures.occupancy import histograms, metrics_by_bitrate, overview
@@ -34,6 +39,8 @@ from porcupine.figures.training import encoder_curves
 __all__ = [
     "attack",
     "certificate",
+    "confusion",
+    "emotion_identity",
     "encoder_curves",
     "example_2d",
     "exposure",
@@ -43,8 +50,10 @@ __all__ = [
     "observations",
     "overview",
     "plane",
+    "quality",
     "ranks",
     "save",
+    "spectrograms",
     "threats",
     "tradeoff",
 ]

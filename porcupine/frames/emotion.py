@@ -5,6 +5,7 @@
     predict_emotions        vectors, labels, folds -> predictions for speakers of the other folds
     confusions              labels, predictions -> counts by speaker
     emotion_scores          counts of R repeats -> accuracy, UAR, precision, recall, F1 with intervals, chance beside
+    recognise_emotions      all of these: vectors, labels, folds -> scores and confusions as tables
     published_scores        what system 2 is reported to reach
 
 UAR is the unweighted mean of the recalls. An embedding is such a vector already, and needs no statistics.
@@ -221,6 +222,46 @@ def emotion_scores(
             "n_utterances": int(frequency.sum()),
         }
     )
+
+
+def recognise_emotions(
+    features: np.ndarray,
+    emotions: Sequence[str] | np.ndarray,
+    speakers: Sequence[str] | np.ndarray,
+    folds: np.ndarray,
+    *,
+    wanted: Sequence[str],
+    draws: int,
+    seed: int,
+    heard: np.ndarray | None = None,
+    trees: int = 300,
+    training_speakers: int | None = None,
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Recognise the ``wanted`` emotions; arguments are those of `predict_emotions`, all utterances among them.
+
+    draws : of the speakers behind each interval.
+    Returns the table of `emotion_scores` and one of confusions: emotion, predicted, count.
+    """
+    rows = choose_emotions(emotions, wanted)
+    emotions, speakers = np.asarray(emotions, dtype=str)[rows], np.asarray(speakers, dtype=str)[rows]
+    predicted = predict_emotions(
+        features[rows],
+        emotions,
+        speakers,
+        np.asarray(folds)[rows],
+        seed=seed,
+        heard=None if heard is None else heard[rows],
+        trees=trees,
+        training_speakers=training_speakers,
+    )
+    counts = confusions(emotions, predicted, speakers, labels=wanted)
+    scores = emotion_scores([counts], labels=wanted, draws=draws, rng=generator(seed, "speakers drawn"))
+    cells = [
+        {"emotion": true, "predicted": guess, "count": int(count)}
+        for true, row in zip(wanted, counts.sum(axis=0), strict=True)
+        for guess, count in zip(wanted, row, strict=True)
+    ]
+    return scores, pd.DataFrame(cells)
 
 
 def _figures(counts: np.ndarray) -> np.ndarray:

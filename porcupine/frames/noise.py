@@ -4,6 +4,7 @@
     clip          frames -> frames within a bound, without which there is no guarantee
     sensitivity   bound -> by how much two clipped frames can differ at most
     Guarantee     ε and δ of a frame and of an utterance
+    guarantees    noise, utterances -> what it promises as they are, and if they were clipped
 
 The second system adds Laplace noise of scale sensitivity/ε = 0.5/0.8 = 0.625 to each coefficient. That would be
 0.8-differentially private if no two frames could differ by more than 0.5, summed over the coefficients. But nothing
@@ -23,10 +24,12 @@ Balle & Wang, "Improving the Gaussian mechanism", ICML 2018.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 from scipy.optimize import brentq
 from scipy.special import log_ndtr, ndtr
 
@@ -80,6 +83,11 @@ class Noise:
             return self.sensitivity / self.epsilon
         return self.sensitivity / _gaussian_distance(self.epsilon, self.delta)
 
+    @property
+    def order(self) -> int:
+        """Of the norm that the mechanism's sensitivity is in: 1 for Laplace, 2 for Gaussian."""
+        return 1 if self.mechanism == "laplace" else 2
+
     def add(self, frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         """Frames float [T', C] with independent noise on every coefficient, float32."""
         draw = rng.laplace if self.mechanism == "laplace" else rng.normal
@@ -91,18 +99,47 @@ class Noise:
         """What holds for utterances of T' frames and C coefficients that were clipped (see `clip`) before."""
         if n_frames < 1:
             raise InputError(f"n_frames={n_frames}, must be at least 1")
-        laplace = self.mechanism == "laplace"
-        differ = sensitivity(coefficients, bound=bound, order=order, norm=1 if laplace else 2)
+        differ = sensitivity(coefficients, bound=bound, order=order, norm=self.order)
         if math.isinf(differ):
             return Guarantee(differ, (math.inf, 0.0), (math.inf, 0.0), (math.inf, 0.0))
         ratio, delta = differ / self.scale, self.delta
-        if laplace:
+        if self.mechanism == "laplace":
             advanced = n_frames * ratio * math.tanh(ratio / 2) + ratio * math.sqrt(2 * n_frames * -math.log(delta))
             total = n_frames * ratio
             return Guarantee(differ, (ratio, 0.0), (total, 0.0), min((total, 0.0), (advanced, delta)))
         frame = _gaussian_epsilon(ratio, delta)
         utterance = _gaussian_epsilon(ratio * math.sqrt(n_frames), delta)
         return Guarantee(differ, (frame, delta), (n_frames * frame, min(1.0, n_frames * delta)), (utterance, delta))
+
+
+def guarantees(
+    noise: Noise, utterances: Sequence[np.ndarray], *, passing: Sequence[float] = (0.01, 0.5, 0.99)
+) -> pd.DataFrame:
+    """What the noise promises of frames as they are, and of frames that were clipped in its own norm.
+
+    utterances : float [T'_i, C] each; passing : shares of their frames that the bounds would leave as they are.
+    Returns a row a bound: bound (inf: none), passing, sensitivity, frame_epsilon, frame_delta; of the median number of
+    frames, by the composition that promises more, utterance_epsilon and utterance_delta; n_frames, that number.
+    """
+    norms = np.concatenate([np.linalg.norm(frames, ord=noise.order, axis=1) for frames in utterances])
+    n_frames = int(np.median([len(frames) for frames in utterances]))
+    rows = []
+    for bound in [math.inf, *(float(np.quantile(norms, share)) for share in sorted(passing, reverse=True))]:
+        holds = noise.guarantee(n_frames=n_frames, coefficients=utterances[0].shape[1], bound=bound, order=noise.order)
+        best = min(holds.basic, holds.advanced)
+        rows.append(
+            {
+                "bound": bound,
+                "passing": float((norms <= bound).mean()),
+                "sensitivity": holds.sensitivity,
+                "frame_epsilon": holds.frame[0],
+                "frame_delta": holds.frame[1],
+                "utterance_epsilon": best[0],
+                "utterance_delta": best[1],
+                "n_frames": n_frames,
+            }
+        )
+    return pd.DataFrame(rows)
 
 
 def clip(frames: np.ndarray, *, bound: float, order: float = math.inf) -> np.ndarray:

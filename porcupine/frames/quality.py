@@ -8,6 +8,7 @@
     compare                    all of these
     pitch_track                waveform -> fundamental frequency and voicing; ten times slower than all of these
     pitch_agreement            two tracks -> agreement in voicing, correlation, error
+    summarise                  measures of many clips -> means with intervals over speakers
 
 x and y are float [T] at 16 kHz, finite and not silent, else InputError. Nothing is aligned: rebuilding keeps time, and
 warping would hide where it does not. Means over frames are over those of x that can be heard, whose energy is less than
@@ -17,10 +18,12 @@ warping would hide where it does not. Means over frames are over those of x that
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import librosa
 import numpy as np
+import pandas as pd
 import pystoi
 
 from porcupine.audio import SAMPLE_RATE_HZ
@@ -191,6 +194,34 @@ def pitch_agreement(original: np.ndarray, rebuilt: np.ndarray) -> PitchAgreement
         correlation=float(np.corrcoef(x, y)[0, 1]) if varies else None,
         error_cents=float(1200 * np.median(np.abs(y - x))) if len(x) else None,
     )
+
+
+def summarise(measured: pd.DataFrame, *, by: Sequence[str], draws: int, rng: np.random.Generator) -> pd.DataFrame:
+    """Average every measure over the clips of each speaker, then over speakers.
+
+    measured : one row a clip: columns ``by``, that name a system; speaker; and measures, NaN where there is none.
+    draws : of the speakers with replacement, for 95 % intervals; the same for all systems.
+    Returns columns ``by``, metric, value, low, high, n_clips, n_speakers; systems in the order that they came in.
+    """
+    names = [name for name in measured.select_dtypes("number").columns if name not in by]
+    speakers = np.unique(measured["speaker"].astype(str))
+    weights = rng.multinomial(len(speakers), np.full(len(speakers), 1 / len(speakers)), size=draws)
+    weights = np.vstack([np.ones_like(speakers, dtype=int), weights]).astype(float)
+    rows = []
+    for key, clips in measured.groupby(list(by), sort=False):
+        means = clips.groupby(clips["speaker"].astype(str))[names].mean().reindex(speakers)
+        for name in names:
+            known = means[name].notna().to_numpy()
+            if not known.any():
+                continue
+            counted = weights[:, known]
+            with np.errstate(invalid="ignore"):
+                drawn = counted @ means[name].to_numpy()[known] / counted.sum(axis=1)
+            low, high = np.nanquantile(drawn[1:], [0.025, 0.975])
+            found = {"metric": name, "value": drawn[0], "low": low, "high": high}
+            n_clips = int(clips[name].notna().sum())
+            rows.append(dict(zip(by, key, strict=True)) | found | {"n_clips": n_clips, "n_speakers": int(known.sum())})
+    return pd.DataFrame(rows)
 
 
 def _check(original: np.ndarray, rebuilt: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -60,6 +60,10 @@ class Enrolment:
         total = np.zeros((len(self.speakers), embeddings.shape[1]))
         np.add.at(total, self.held_speaker, embeddings[self.held])
         return total / np.bincount(self.held_speaker)[:, None]
+
+    def only(self, probes: np.ndarray) -> Enrolment:
+        """Attack some of the probes alone, bool or int [P]; all speakers stay enrolled."""
+        return replace(self, probes=self.probes[probes], probe_speaker=self.probe_speaker[probes])
 
 
 def enrol(speakers: np.ndarray, per_speaker: int, rng: np.random.Generator) -> Enrolment:

@@ -2,6 +2,7 @@
 
 Evidence      utterances of the training speakers, and of the test speakers of whom the attacker holds some
 of_vectors    evidence -> trials of raw embeddings
+of_releases   evidence, releases that are vectors again, as of rebuilt sound -> trials, with one threat model
 of_codes      evidence, a quantiser's codebook and codes -> trials of its codes, with one threat model
 
 He holds embeddings of some utterances of every test speaker, as they are, and is shown a release of another: the
@@ -88,6 +89,24 @@ def of_vectors(evidence: Evidence) -> dict[str, Trials]:
     """Attack raw embeddings: attacker -> trials, Q = P."""
     probes = evidence.enrolment.probes
     return evidence.trials(evidence.raw, evidence.utterances[probes], np.arange(len(probes)))
+
+
+def of_releases(
+    threat: str, evidence: Evidence, releases: np.ndarray, background_releases: np.ndarray
+) -> dict[str, Trials]:
+    """Attack releases that are vectors again, such as embeddings of rebuilt sound: attacker -> trials, Q = P.
+
+    threat : "ignorant" or "informed".
+    releases : float [P, D], of the probes; background_releases : float [N, D], of the background.
+    Raises InputError on another threat.
+    """
+    if threat not in ("ignorant", "informed"):
+        raise InputError(f"threat={threat!r}: of releases that are no codes, choose ignorant or informed")
+    learnt = evidence.raw
+    if threat == "informed":
+        learners = [name for name in evidence.attackers if name != "cosine"]
+        learnt = {} if evidence.pairs is None else evidence.learn(background_releases[evidence.pairs.probe], learners)
+    return evidence.trials(learnt, releases, np.arange(len(releases)))
 
 
 def of_codes(
