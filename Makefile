@@ -17,9 +17,9 @@ kmeans-audio: $(READY)  ## run the stages of the second system that changed
 	@echo 'Results: reports/kmeans-audio/summary.md, figures beside it, sound in data/kmeans-audio/listen/.'
 
 test: $(READY)  ## run the tests
-	python -m pytest
+	python -m pytest -n auto --dist loadfile
 
-test-share: $(READY)  ## run those that need servers, many clones and minutes
+test-share: $(READY)  ## run those of sharing: servers, clones, faults
 	python -m pytest tests/share
 
 lint: $(READY)
