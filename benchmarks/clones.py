@@ -50,6 +50,7 @@ def run(folder: Path, command: Sequence[str]) -> None:
             now = time.monotonic()
             if stage:
                 stages[stage] = round(now - began, 1)
+                storage.save_json(times, {"commit": None, "seconds": stages})
             stage, began = started[1].rpartition(":")[2], now
             print(f"   {stage}", flush=True)
     if process.wait():

@@ -7,7 +7,6 @@ import pytest
 import yaml
 from imports import ROOT, closure
 
-from porcupine import params
 from stages.figures import PLOTS
 
 MAPS = {name: yaml.safe_load((ROOT / name).read_text()) for name in ("dvc.yaml", "kmeans-audio/dvc.yaml")}

@@ -2,6 +2,7 @@ import sys
 
 import numpy as np
 import pytest
+from scipy.linalg import svd
 from scipy.stats import multivariate_normal
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
@@ -403,3 +404,15 @@ def test_missing_torch_is_named_with_its_extra(world, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
     with pytest.raises(InputError, match=r"torch is not installed: pip install 'porcupine\[torch\]'"):
         world.fit("mlp", world.released)
+
+
+def test_a_decomposition_that_does_not_converge_is_made_another_way(monkeypatch):
+    def quick_one_fails(matrix, lapack_driver="gesdd"):
+        if lapack_driver == "gesdd":
+            raise np.linalg.LinAlgError("SVD did not converge")
+        return svd(matrix, lapack_driver=lapack_driver)
+
+    matrix = np.random.default_rng(0).standard_normal((6, 6))
+    monkeypatch.setattr(backends, "svd", quick_one_fails)
+    left, values, right = backends._decompose(matrix)
+    assert np.allclose(left * values @ right, matrix) and (np.diff(values) < 0).all()

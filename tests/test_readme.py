@@ -25,9 +25,10 @@ def test_its_commands_are_targets_of_the_makefile():
 def test_the_params_that_it_sets_are_valid():
     for command in re.findall(r"dvc exp run (?:.|\\\n)+", README):
         changes = {}
-        for key, value in re.findall(r"-S '?([\w.]+)=([^\s']+)", command):
+        for file, key, value in re.findall(r"-S '?(?:([\w./-]+):)?([\w.]+)=([^\s']+)", command):
             section, name = key.split(".", 1)
             changes.setdefault(section, {})[name] = yaml.safe_load(value)
+            changes |= {"system": "kmeans-audio"} if file == "kmeans-audio/params.yaml" else {}
         assert changes
         params.check(changes)
 
@@ -78,3 +79,24 @@ def test_its_several_utterances_are_those_of_the_report_on_attacks():
     kept, fresh = re.search(r"right in (\d+) % \(ten fresh codes: (\d+) %\)", text).groups()
     row = re.search(r"^\| speechocean762, pretrained GE2E \| .*– .*$", page, re.MULTILINE)[0]
     assert re.findall(r"; (\d+) %", row)[-2:] == [fresh, kept]
+
+
+def test_its_quantised_speech_is_that_of_the_report_on_ravdess():
+    text, page = " ".join(README.split()), (ROOT / "reports" / "kmeans-audio.md").read_text(encoding="utf-8")
+    section = page.split("\n## ")[1]
+    assert section.startswith("RAVDESS")
+    rows = {
+        row.split(" | ")[0]: [float(cell.split()[0]) for cell in re.findall(r"[\d.]+ \[[\d., ]+\]", row)]
+        for row in re.findall(r"^\| (`.*) \|$", section.split("### Emotions")[0], re.MULTILINE)
+    }
+    said = re.search(
+        r"original frames tell the emotion in (\d+) % .* and the speaker in (\d+) %; "
+        r"those of K = 16 words in (\d+) % and (\d+) %, of 512 in (\d+) % and (\d+) %",
+        text,
+    )
+    found = [rows[name][i] for name in ("`original`", "`k-means`, K = 16", "`k-means`, K = 512") for i in (1, 0)]
+    assert [float(number) for number in said.groups()] == pytest.approx(found, abs=0.6)
+    ignorant = re.search(r"\| `k-means`, K = 16 \| ([\d.]+) \[", section.split("### Who is it?")[1])[1]
+    assert float(re.search(r"has heard only originals finds (\d+) %", text)[1]) == pytest.approx(
+        float(ignorant), abs=0.6
+    )

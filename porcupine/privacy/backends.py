@@ -407,10 +407,18 @@ def _two_covariance(
         held_variances, held_directions = eigh(np.diag(between) + size * shape)
         held_basis = held_directions / np.sqrt(held_variances)
         release_basis = 1 / np.sqrt(between + 1)
-        left, correlation, right = svd(held_basis.T * between * release_basis)
+        left, correlation, right = _decompose(held_basis.T * between * release_basis)
         yield Gaussian(
             center, held_mean, release_mean, white @ held_basis @ left, white * release_basis @ right.T, correlation
         )
+
+
+def _decompose(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Singular value decomposition; by the slower method where the quick one, rarely, does not converge."""
+    try:
+        return svd(matrix)
+    except np.linalg.LinAlgError:
+        return svd(matrix, lapack_driver="gesvd")
 
 
 def _within(vectors: np.ndarray, speaker: np.ndarray, n_utterances: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
