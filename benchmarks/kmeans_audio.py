@@ -1,4 +1,4 @@
-"""Run the second system on real and synthetic recordings; write reports/kmeans-audio.md from what it finds.
+"""Run the second system on recordings of actors; write reports/kmeans-audio.md from what it finds.
 
     python benchmarks/kmeans_audio.py --corpora ../shared/corpora
 
@@ -21,7 +21,7 @@ from clones import ROOT
 from porcupine import storage
 
 MAP = "kmeans-audio/dvc.yaml"
-CORPORA = {"ravdess": "RAVDESS, 24 actors", "voices": "voices, 24 synthetic speakers"}
+CORPORA = {"ravdess": "RAVDESS, 24 actors", "crema_d": "CREMA-D, 91 actors"}
 FIGURES = {
     "plane": "Emotion recall against identification, each system with intervals.",
     "confusion": "Confusion of emotions, of original and of quantised frames.",
@@ -33,18 +33,18 @@ FIGURES = {
 def main() -> None:
     """Run the corpora asked for, then write the report from all that have finished."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--corpora", type=Path, help="folder with ravdess/")
-    parser.add_argument("--only", choices=CORPORA, action="append", help="run this corpus alone; repeatable")
+    parser.add_argument("--corpora", type=Path, help="folder with ravdess/ or crema_d/, or both")
     parser.add_argument("--no-run", action="store_true", help="write the report from the runs that have finished")
     parser.add_argument("--output", type=Path, default=ROOT / "reports", help="folder of the report")
     arguments = parser.parse_args()
-    for name in () if arguments.no_run else arguments.only or CORPORA:
-        source = None
-        if name != "voices":
-            if arguments.corpora is None or not (arguments.corpora / name).is_dir():
-                parser.error(f"{name} needs --corpora FOLDER with {name}/ in it")
-            source = (arguments.corpora / name).resolve()
-        clones.run(work(name), command(name, source))
+    if not arguments.no_run:
+        if arguments.corpora is None:
+            parser.error("give --corpora FOLDER, or --no-run")
+        present = [name for name in CORPORA if (arguments.corpora / name).is_dir()]
+        if not present:
+            parser.error(f"{arguments.corpora} has none of the folders {', '.join(CORPORA)}")
+        for name in present:
+            clones.run(work(name), command(name, (arguments.corpora / name).resolve()))
     finished = [name for name in CORPORA if clones.finished(work(name))]
     with storage.replacing(arguments.output / "kmeans-audio-figures") as folder:
         folder.mkdir()
@@ -62,9 +62,9 @@ def work(name: str) -> Path:
     return ROOT / "data" / "kmeans-audio-runs" / name
 
 
-def command(name: str, source: Path | str | None) -> list[str]:
+def command(name: str, source: Path | str) -> list[str]:
     """The command line that runs a corpus."""
-    changes = [] if source is None else [f"corpus.name={name}", f"corpus.path={source}"]
+    changes = [f"corpus.name={name}", f"corpus.path={source}"]
     options = [word for change in changes for word in ("-S", f"kmeans-audio/params.yaml:{change}")]
     return ["dvc", "exp", "run", MAP, *options]
 
@@ -73,7 +73,7 @@ def section(name: str) -> str:
     """A corpus's command, how long it took, its figures and its page."""
     folder = work(name)
     seconds = clones.seconds(folder, map_file=MAP)
-    shown = command(name, None if name == "voices" else f"../shared/corpora/{name}")
+    shown = command(name, f"../shared/corpora/{name}")
     text = (folder / "reports" / "kmeans-audio" / "summary.md").read_text(encoding="utf-8")
     _, body = text.split("\n", 1)
     figures = {figure: f"![{caption}](kmeans-audio-figures/{name}-{figure}.png)" for figure, caption in FIGURES.items()}
@@ -100,8 +100,9 @@ PLACES = {
 OPENING = f"""# K-means speech: what is left of the emotion, and of the identity
 
 Written by `python benchmarks/kmeans_audio.py --corpora ../shared/corpora`, on {os.cpu_count()} cores,
-{platform.machine()}, {platform.system()}. Each command is that of the corpus, with your own path. How fast the parts
-are: [kmeans-audio-speed.md](kmeans-audio-speed.md)."""
+{platform.machine()}, {platform.system()}. Each command is that of the corpus, with your own path. On synthetic
+speakers: [kmeans-audio/summary.md](kmeans-audio/summary.md). How fast the parts are:
+[kmeans-audio-speed.md](kmeans-audio-speed.md)."""
 
 if __name__ == "__main__":
     main()
