@@ -110,7 +110,7 @@ def test_a_new_bitrate_reruns_the_codebooks_and_what_follows_only(finished):
     assert ran == [
         *(f"codebooks@{method}" for method in TINY["codebooks"]["methods"]),
         *("resample", "codes", "attack@ignorant", "attack@informed", "attack@semi-informed"),
-        *("attributes", "disclosure", "plane", "metrics", "certificate", "figures"),
+        *("attributes", "disclosure", "plane", "metrics", "certificate", "figures", "page"),
     ]
     assert set(pd.read_csv(finished / "reports" / "metrics.csv")["bits"]) == {2, 3, 4}
 
