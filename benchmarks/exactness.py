@@ -494,9 +494,9 @@ Sums of floating-point numbers depend on their order. How many numbers a process
 does how many threads share a sum; exponentials and logarithms have other last digits on other vector extensions. The
 libraries choose by the machine, and none of them promises equal bytes on two. A difference in the last digit stays one
 where the next step is smooth: features (stored in half precision, where the last digit is 5e-4), embeddings, sound.
-It becomes another result, as good, where it is repeated or decides something: the training of the encoder and of the
-neural attackers, cells that are annealed until they are equal, thresholds, ties between speakers, the best of several
-attackers. Such results differ as those of another seed would. Codes never differed where codebooks were the same.
+It becomes another result where it is repeated or decides between nearly equal numbers: in the training of the encoder,
+in cells that are annealed until they are equal, in what follows from their thresholds. How little that means for the
+figures is in the tables of shifts. Codes did not differ where codebooks were the same.
 
 - **Processes** (`compute.workers`) do not matter: what one item gives does not depend on the others, and results are
   put together in the items' order.
@@ -504,8 +504,7 @@ attackers. Such results differ as those of another seed would. Codes never diffe
   under 1 thread, pin them: `OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 dvc repro`.
 - **Other machines:** share artifacts, do not make them again ([sharing.md](sharing.md)). DVC's cache is addressed by
   content: who pulls has the bytes that the figures were computed from, and stages that have run do not run again.
-- **Figures** that were computed again elsewhere are to be compared within their intervals, not digit by digit: the
-  tables of shifts above say how far they go.
+- **Figures** that were computed again elsewhere are to be compared within their intervals, not digit by digit.
 - **Rounding** what is stored helps only where errors are far smaller than what is rounded to, as for a few double
   numbers. Of many embeddings some always lie so near the edge between two roundings that the last digit decides."""
 
