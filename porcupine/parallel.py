@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import joblib
@@ -22,7 +24,7 @@ def ordered_map(
 ) -> Iterator[Result]:
     """Yield ``function(item)`` for each item, in the items' order whatever finishes first.
 
-    workers : processes; 0 means one a core, 1 means this process.
+    workers : processes; 0 means one a core, 1 means this process. Relative paths mean in them what they mean here.
     description : label of the progress bar; empty for no bar.
     """
     results: Iterable[Any]
@@ -30,5 +32,12 @@ def ordered_map(
         results = map(function, items)
     else:
         pool = joblib.Parallel(n_jobs=workers or -1, return_as="generator", batch_size="auto")
-        results = pool(joblib.delayed(function)(item) for item in items)
+        results = pool(joblib.delayed(_run_in)(Path.cwd(), function, item) for item in items)
     yield from tqdm(results, desc=description, total=len(items), unit=unit, disable=not description)
+
+
+def _run_in(folder: Path, function: Callable[[Item], Result], item: Item) -> Result:
+    """Workers outlive a call, and keep the current folder of the first."""
+    if Path.cwd() != folder:
+        os.chdir(folder)
+    return function(item)

@@ -1,4 +1,5 @@
 import math
+import os
 
 import pytest
 
@@ -18,3 +19,10 @@ def test_an_error_in_a_worker_reaches_the_caller():
 
 def test_nothing_gives_nothing():
     assert list(ordered_map(math.sqrt, [])) == []
+
+
+def test_relative_paths_mean_the_same_in_workers_that_have_served_another_folder(tmp_path, monkeypatch):
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert set(ordered_map(os.path.abspath, ["clip"] * 8, workers=2)) == {str(tmp_path / name / "clip")}
