@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from recording import Bench, Peak, Record, memory, table_of, verdict
+from recording import Bench, Peak, Record, memory, sections, table_of, tables_of, verdict
 from trainers import timed
 
 from porcupine import storage
@@ -121,16 +121,8 @@ def speaker_pairs(n_pairs: int, n_speakers: int, same: float) -> tuple[np.ndarra
 def report(arguments: argparse.Namespace) -> None:
     """Write the page."""
     parts = ["# Speed of the attacks", "Of measures of what an attacker learns, on synthetic scores."]
-    for name, (title, section) in SECTIONS.items():
-        path = arguments.results / f"{name}.json"
-        if not path.exists():
-            print(f"{name}: not measured yet")
-            continue
-        record = storage.load_json(path)
-        rows = pd.DataFrame(record["rows"])
-        tables = {table: part.dropna(axis=1, how="all") for table, part in rows.groupby("table")}
-        parts.append(f"## {title}\n\n`{record['command']}`: {record['minutes']:.1f} minutes on {record['machine']}.")
-        parts += section(record["options"], tables)
+    for _, section, heading, record in sections(arguments.results, SECTIONS):
+        parts += [heading, *section(record["options"], tables_of(record))]
     with storage.replacing(arguments.page) as file:
         file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(f"wrote {arguments.page.name}")

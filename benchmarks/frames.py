@@ -29,7 +29,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 import torch
-from recording import GIB, Bench, Peak, Record, memory, table_of, verdict
+from recording import GIB, Bench, Peak, Record, memory, sections, table_of, verdict
 from scipy.ndimage import uniform_filter1d
 from sklearn.cluster import KMeans, MiniBatchKMeans
 from threadpoolctl import threadpool_limits
@@ -216,14 +216,8 @@ def timed(function: Callable[[], Result]) -> tuple[float, Result]:
 def report(arguments: argparse.Namespace) -> None:
     """Write the page."""
     parts = ["# Speed of speech as quantised frames"]
-    for name, (title, section) in SECTIONS.items():
-        path = arguments.results / f"{name}.json"
-        if not path.exists():
-            print(f"{name}: not measured yet")
-            continue
-        record = storage.load_json(path)
-        parts.append(f"## {title}\n\n`{record['command']}`: {record['minutes']:.1f} minutes on {record['machine']}.")
-        parts += section(record["options"], pd.DataFrame(record["rows"]))
+    for _, section, heading, record in sections(arguments.results, SECTIONS):
+        parts += [heading, *section(record["options"], pd.DataFrame(record["rows"]))]
     with storage.replacing(arguments.page) as file:
         file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(f"wrote {arguments.page.name}")

@@ -37,7 +37,7 @@ import psutil
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from recording import GIB, Bench, Peak, Record, memory, table_of, verdict
+from recording import GIB, Bench, Peak, Record, memory, sections, table_of, tables_of, verdict
 from scipy.stats import binom
 from sklearn.cluster import KMeans
 from threadpoolctl import threadpool_limits
@@ -464,16 +464,9 @@ def report(arguments: argparse.Namespace) -> None:
     folder = arguments.page.parent
     figure = folder / "quantisers" / "growth.png"
     parts = ["# Speed of the quantisers", INTRODUCTION]
-    for name, (title, section) in SECTIONS.items():
-        path = arguments.results / f"{name}.json"
-        if not path.exists():
-            print(f"{name}: not measured yet")
-            continue
-        record = storage.load_json(path)
-        rows = pd.DataFrame(record["rows"])
-        tables = {table: part.dropna(axis=1, how="all") for table, part in rows.groupby("table")}
-        parts.append(f"## {title}\n\n`{record['command']}`: {record['minutes']:.0f} minutes on {record['machine']}.")
-        parts += section(record["options"], tables)
+    for name, section, heading, record in sections(arguments.results, SECTIONS):
+        tables = tables_of(record)
+        parts += [heading, *section(record["options"], tables)]
         if name == "growth":
             with storage.replacing(figure) as temporary:
                 draw_growth(record["options"], tables["point"]).savefig(temporary, dpi=120)

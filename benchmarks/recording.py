@@ -4,6 +4,8 @@ Bench        commands with options; each keeps its raw results in a folder
 Record       raw results of one command, in a JSON file
 Peak         greatest value of something while it is watched
 memory       of this process
+sections     of a page, from the raw results of its commands
+tables_of    rows of a record, by table
 table_of     Markdown table
 verdict      a value and whether it is what was aimed at
 """
@@ -17,11 +19,12 @@ import shlex
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import psutil
 import sklearn
 import torch
@@ -29,6 +32,9 @@ import torch
 from porcupine import storage
 
 GIB = 2**30
+
+Section = Callable[[dict[str, Any], Any], list[str]]
+"""Options and rows of a record -> parts of a page."""
 
 
 class Bench:
@@ -125,6 +131,27 @@ class Peak:
 def memory(field: str) -> int:
     """Bytes of this process: RssAnon, what it holds itself; VmHWM, the peak with mapped files."""
     return next(int(line.split()[1]) for line in lines_of("/proc/self/status") if line.startswith(field)) * 1024
+
+
+def sections(results: Path, known: Mapping[str, tuple[str, Section]]) -> Iterator[tuple[str, Section, str, Any]]:
+    """Yield name, section, heading and record of each command that was measured; say which was not.
+
+    known : name of the command -> title, and what makes the section of its record.
+    """
+    for name, (title, section) in known.items():
+        path = results / f"{name}.json"
+        if not path.exists():
+            print(f"{name}: not measured yet")
+            continue
+        record = storage.load_json(path)
+        took = f"`{record['command']}`: {record['minutes']:.1f} minutes on {record['machine']}."
+        yield name, section, f"## {title}\n\n{took}", record
+
+
+def tables_of(record: Any) -> dict[str, pd.DataFrame]:
+    """Rows of a record by their table, each with its own columns alone."""
+    rows = pd.DataFrame(record["rows"])
+    return {str(table): part.dropna(axis=1, how="all") for table, part in rows.groupby("table")}
 
 
 def table_of(columns: list[str], rows: list[list[Any]]) -> str:

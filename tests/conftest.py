@@ -7,6 +7,17 @@ import pytest
 import stages  # noqa: F401
 
 
+@pytest.fixture
+def one_thread():
+    """Threads only wait for each other on tensors as small as those of tests."""
+    import torch
+
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems():
     # Hypothesis asks every loaded module for its file, at which speechbrain's lazy ones import what is not installed.

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from imports import ROOT
+from pipeline import environment
 from typer.testing import CliRunner
 
 from porcupine import cli, files
@@ -404,3 +405,15 @@ def test_help_and_version_import_little():
 
 def test_version_is_that_of_the_package():
     assert run("--version").stdout == f"porcupine {metadata.version('porcupine')}\n"
+
+
+def test_a_shell_completes_commands_options_and_methods():
+    script = """
+    source <(porcupine --show-completion bash)
+    for words in "porcupine enc" "porcupine fit --met" "porcupine fit --method bal"; do
+        COMP_WORDS=($words); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        _porcupine_completion porcupine; echo "${COMPREPLY[@]}"
+    done
+    """
+    shell = subprocess.run(["bash", "-c", script], env=environment(), capture_output=True, text=True, check=True)
+    assert shell.stdout.split() == ["encode", "--method", "balanced"], shell.stderr

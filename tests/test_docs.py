@@ -3,20 +3,12 @@
 import re
 
 import pytest
-import torch
 from imports import ROOT
 
 PAGES = sorted((ROOT / "docs").glob("*.md"))
 BLOCK = re.compile(r"^```python\n(.*?)^```$(?:\n\n^```text\n(.*?)^```$)?", re.DOTALL | re.MULTILINE)
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Small tensors wait for threads longer than they are worked on."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -2,6 +2,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import legend
 
 from porcupine import figures
 from porcupine.errors import InputError
@@ -71,10 +72,6 @@ DRAWINGS = {
     "tradeoff": lambda: figures.tradeoff(tradeoff_table()),
     "certificate": lambda: figures.certificate(certificates_table()),
 }
-
-
-def legend(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
 def labels(axes):

@@ -4,6 +4,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import legend, texts, titles
 
 from porcupine import figures, storage
 from porcupine.errors import InputError
@@ -144,18 +145,6 @@ TABLES = {
 
 def draw(name, table=None, **options):
     return getattr(figures, name)(TABLES[name]() if table is None else table, **options)
-
-
-def legend(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def titles(figure):
-    return [axes.get_title(loc="left") for axes in figure.axes]
-
-
-def texts(axes):
-    return [text.get_text() for text in axes.texts]
 
 
 def points(axes, label):

@@ -2,6 +2,7 @@ import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
+from drawn import legend, texts, titles
 
 from porcupine import figures, storage
 from porcupine.errors import InputError
@@ -59,18 +60,6 @@ DRAWINGS = {name: lambda name=name: draw(name) for name in TABLES} | {"spectrogr
 
 def draw(name, table=None):
     return getattr(figures, name)(TABLES[name]() if table is None else table)
-
-
-def legend(figure):
-    return [text.get_text() for text in figure.legends[0].get_texts()]
-
-
-def titles(figure):
-    return [axes.get_title(loc="left") for axes in figure.axes]
-
-
-def texts(axes):
-    return [text.get_text() for text in axes.texts]
 
 
 def line(axes, label):

@@ -8,14 +8,7 @@ from porcupine.privacy.attackers import identification, top_n_rate
 
 CPU = torch.device("cpu")
 
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads only wait for each other on networks this small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def corpus(n_speakers=5, n_utterances=6, *, apart=1.0, seed=0):

@@ -16,14 +16,11 @@ DEVICES = [
 
 
 @pytest.fixture(autouse=True)
-def own_noise():
-    """One thread, and a seed that no other test sees."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+def own_noise(one_thread):
+    """A seed that no other test sees."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         yield
-    torch.set_num_threads(threads)
 
 
 def draw(n, *, seed=0, dimension=5):
