@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONWARNINGS ?= ignore::SyntaxWarning
 
-.PHONY: repro kmeans-audio test test-share lint format lock clean
+.PHONY: repro kmeans-audio test test-share docs lint format lock clean
 .DEFAULT_GOAL := repro
 
 repro: $(READY)  ## run the stages that changed
@@ -21,6 +21,10 @@ test: $(READY)  ## run the tests
 
 test-share: $(READY)  ## run those of sharing: servers, clones, faults
 	python -m pytest tests/share
+
+docs: $(READY)  ## build the pages of the API
+	python docs/api.py site
+	@echo 'API: site/index.html'
 
 lint: $(READY)
 	ruff check .
@@ -43,4 +47,4 @@ lock:  ## resolve requirements.lock anew (needs uv)
 	uv pip compile --universal --generate-hashes --no-header --no-annotate --all-extras pyproject.toml -o requirements.lock
 
 clean:  ## remove what can be made again; DVC's cache stays
-	rm -rf $(VENV) .pytest_cache .ruff_cache .mypy_cache *.egg-info
+	rm -rf $(VENV) site .pytest_cache .ruff_cache .mypy_cache *.egg-info
