@@ -11,6 +11,7 @@ Columns of the manifest: those of the utterance table (`porcupine.corpora.table`
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -49,9 +50,9 @@ def inspect(path: Path, start: int, stop: int, limits: Limits) -> Inspection:
         return Inspection(float("nan"), float("nan"), "", str(error))
     fault = audio.fault(waveform, **asdict(limits))
     peak = float(np.abs(waveform).max(initial=0))
-    peak_dbfs = 20 * np.log10(peak) if peak > 0 else -np.inf
+    peak_dbfs = round(20 * math.log10(peak), 3) if peak > 0 else -math.inf
     digest = hashlib.sha256(waveform.tobytes()).hexdigest()[:16]
-    return Inspection(len(waveform) / audio.SAMPLE_RATE_HZ, float(peak_dbfs), digest, fault)
+    return Inspection(len(waveform) / audio.SAMPLE_RATE_HZ, peak_dbfs, digest, fault)
 
 
 def build(

@@ -107,7 +107,7 @@ class Bottleneck(Section):
 
 
 class Encoder(Section):
-    """Which speaker encoder, and how it is trained where it is trained here."""
+    """Which speaker encoder, how it is trained where it is trained here, and on how many threads of the CPU it runs."""
 
     name: EncoderName = "ecapa"
     source: str = "speechbrain/spkrec-ecapa-voxceleb"
@@ -121,6 +121,7 @@ class Encoder(Section):
     scale: PositiveFloat = 30.0
     validation_fraction: Fraction = 0.1
     bottleneck: Bottleneck = Bottleneck()
+    threads: PositiveInt = 1
     seed: Seed = 0
 
     @property

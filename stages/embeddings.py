@@ -48,7 +48,9 @@ def _embedded(
     else:
         clips = list(zip(used["path"], used["start"], used["stop"], strict=True))
         arrays = ordered_map(partial(_read, root=audio_root(corpus, params)), clips, workers=params.compute.workers)
-    vectors = registry.embed_all(model, arrays, total=len(used), description=f"embed with {model.name}")
+    vectors = registry.embed_all(
+        model, arrays, total=len(used), threads=params.encoder.threads, description=f"embed with {model.name}"
+    )
     used = used.drop(columns="row")
     splits = {}
     for role in ("train", "test"):

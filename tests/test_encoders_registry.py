@@ -12,15 +12,16 @@ CPU = torch.device("cpu")
 
 
 class Lengths:
-    """Embeds an utterance as its length, and keeps the sizes of its batches."""
+    """Embeds an utterance as its length, and keeps the sizes of its batches, and the threads that it may use."""
 
     name, takes, dimension = "lengths", "waveforms", 1
 
     def __init__(self):
-        self.batches = []
+        self.batches, self.threads = [], set()
 
     def embed(self, batch):
         self.batches.append(len(batch))
+        self.threads.add(torch.get_num_threads())
         return np.array([[len(waveform)] for waveform in batch], dtype=np.float32)
 
 
@@ -31,6 +32,13 @@ def test_a_stream_is_embedded_in_order_and_in_pieces(monkeypatch):
     embeddings = registry.embed_all(encoder, (np.zeros(length) for length in lengths))
     assert embeddings[:, 0].tolist() == lengths
     assert encoder.batches == [2, 4, 1]
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_it_takes_the_threads_that_it_is_given(threads):
+    encoder, before = Lengths(), torch.get_num_threads()
+    registry.embed_all(encoder, [np.zeros(3)], threads=threads)
+    assert encoder.threads == {threads} and torch.get_num_threads() == before
 
 
 def test_an_empty_stream_has_no_embeddings():

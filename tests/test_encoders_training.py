@@ -14,15 +14,6 @@ TINY = Encoder(
 SQUEEZED = TINY.model_copy(update={"bottleneck": Bottleneck(bits=4)})
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Threads only wait for each other on networks this small."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def easy_corpus(speakers=8, utterances=6, bands=5):
     """Each speaker sways in their own pair of bands."""
     rng = np.random.default_rng(0)
@@ -64,6 +55,15 @@ def test_training_again_gives_the_same_bytes(tmp_path):
     train(*easy_corpus(), TINY.model_copy(update={"seed": 1})).save(tmp_path / "c")
     assert (tmp_path / "a").read_bytes() != (tmp_path / "c").read_bytes()
     torch.random.set_rng_state(state)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_it_takes_the_threads_that_it_is_given(threads):
+    # Whatever the number of cores: with another number of threads sums have another order.
+    before, seen = torch.get_num_threads(), set()
+    params = TINY.model_copy(update={"epochs": 1, "threads": threads})
+    train(*easy_corpus(), params, on_epoch=lambda _: seen.add(torch.get_num_threads()))
+    assert seen == {threads} and torch.get_num_threads() == before
 
 
 @pytest.mark.parametrize("params", [TINY, SQUEEZED])

@@ -36,6 +36,7 @@ from porcupine.storage import replacing
 
 SAMPLE_RATE_HZ = 16000
 SPEAKERS_A_SHARD = 64
+_DECIMALS = 6  # of the attributes; the digits beyond depend on the processor
 
 # espeak's accents of English: file of the data folder's lang/gmw, share of the speakers.
 ACCENTS = {
@@ -137,7 +138,7 @@ def synthesize(
     shards = [range(first, min(first + SPEAKERS_A_SHARD, speakers)) for first in range(0, speakers, SPEAKERS_A_SHARD)]
     write = functools.partial(_write_shard, Path(destination), utterances=utterances, seed=seed)
     rows = ordered_map(write, shards, workers=workers, description="voices" if progress else "", unit="shard")
-    return pd.DataFrame([row for shard in rows for row in shard])
+    return pd.DataFrame([row for shard in rows for row in shard]).round(_DECIMALS)
 
 
 def _write_shard(destination: Path, members: range, *, utterances: int, seed: int) -> list[dict[str, Any]]:

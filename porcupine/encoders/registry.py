@@ -14,6 +14,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from porcupine.errors import InputError
@@ -74,19 +75,26 @@ def _load(encoder: Encoder, weights: Path | None, device: torch.device) -> Speak
 
 
 def embed_all(
-    encoder: SpeakerEncoder, arrays: Iterable[np.ndarray], *, total: int | None = None, description: str = ""
+    encoder: SpeakerEncoder,
+    arrays: Iterable[np.ndarray],
+    *,
+    total: int | None = None,
+    threads: int = 1,
+    description: str = "",
 ) -> np.ndarray:
     """Embed a stream of utterances in bounded memory, many at a time.
 
     arrays : what the encoder takes.
     total : their number, for the progress bar.
+    threads : of the CPU; another number gives other last digits.
     description : label of the progress bar; empty for no bar.
     Returns float32 [N, D], in the order of the arrays.
     """
     with tqdm(total=total, desc=description, unit="clip", disable=not description) as bar:
         embeddings = [np.empty((0, encoder.dimension), dtype=np.float32)]
         for batch in _buffers(arrays):
-            embeddings.append(encoder.embed(batch))
+            with threadpool_limits(threads):
+                embeddings.append(encoder.embed(batch))
             bar.update(len(batch))
     return np.concatenate(embeddings)
 

@@ -15,6 +15,7 @@ import pandas as pd
 import torch
 from speechbrain.lobes.models.ECAPA_TDNN import ECAPA_TDNN, Classifier
 from speechbrain.nnet.losses import AdditiveAngularMargin, LogSoftmaxWrapper
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from porcupine.encoders import ecapa
@@ -50,7 +51,7 @@ def train_ecapa(
         ``learning_rate`` (last of the epoch).
     description : label of the progress bar; empty for no bar.
     Returns the encoder after the last epoch, and the quantiser trained inside it, None where bottleneck.bits is 0.
-    The same arguments give the same bytes on the same CPU.
+    The same arguments give the same bytes on the same CPU, whatever the number of its cores.
     Raises InputError where speakers or utterances are too few, features are unusable or the loss is not finite.
     """
     if len(features) != len(speakers):
@@ -63,7 +64,7 @@ def train_ecapa(
     crop = max(ecapa.MIN_FRAMES, round(params.crop_seconds / hop_seconds))
     classes = pd.factorize(labels[training])[0]
 
-    with _deterministic(params.seed, device):
+    with _deterministic(params.seed, device), threadpool_limits(params.threads):
         network = ecapa.build(bands=bands, channels=params.channels, dimension=params.dimension).to(device)
         classifier = Classifier(params.dimension, out_neurons=int(classes.max()) + 1).to(device)
         loss_of = LogSoftmaxWrapper(AdditiveAngularMargin(margin=params.margin, scale=params.scale))

@@ -165,7 +165,7 @@ def spectrograms(panels: Mapping[str, np.ndarray], *, hop_seconds: float) -> Fig
         if decibels.ndim != 2 or not len(decibels) or decibels.shape[1] < 2 or not np.isfinite(decibels).all():
             raise InputError(f"{title}: spectrogram of shape {decibels.shape}, should be [T', F >= 2], and finite")
     columns = 2 if len(panels) in (2, 4) else 3
-    figure, drawn = _grid(len(panels), columns=columns, width=3.6, height=2.3)
+    figure, drawn = _grid(len(panels), columns=columns, width=3.0, height=1.9)
     scale = {"vmin": min(one.min() for one in panels.values()), "vmax": max(one.max() for one in panels.values())}
     for axes, (title, decibels) in zip(drawn, panels.items(), strict=True):
         half = _TOP_KHZ / (decibels.shape[1] - 1) / 2

@@ -29,6 +29,7 @@ Mode = Literal["faithful", "exact"]
 
 POLYLINES = frozenset({"sfvq", "sf_diveq"})  # methods whose codewords are the corners of a curve
 CUT = frozenset({"curve"})  # methods that cut their curve into equal shares themselves
+HEADLINE = ("vq", "sfvq-faithful-nearest", "balanced")  # plain, the paper's, ours: what runs are compared by
 
 
 @dataclass(frozen=True)

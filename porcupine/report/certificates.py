@@ -14,20 +14,20 @@ from typing import Any
 import pandas as pd
 
 from porcupine.privacy.certificate import Certificate
+from porcupine.quantizers.variants import HEADLINE
 from porcupine.report.cells import number
-from porcupine.report.headline import SHOWN
 
 
 def headline(certificates: pd.DataFrame, *, bits: int) -> dict[str, Any]:
     """Name the bits and the speakers a code that are certified at a bitrate.
 
     certificates : the table of the stage of that name. Named are all by construction and, by audit, the variants that
-        are `porcupine.report.headline.SHOWN`; where a run has none of these, all.
+        are `porcupine.quantizers.variants.HEADLINE`; where a run has none of these, all.
     What cannot be promised is None, with a reason beside it.
     """
     record: dict[str, Any] = {"bits": bits}
     rows = _certified_at(certificates, bits)
-    shown = rows["variant"].isin(SHOWN)
+    shown = rows["variant"].isin(HEADLINE)
     for row in (rows[shown | (rows["way"] == "construction")] if shown.any() else rows).to_dict("records"):
         entry, way = record.setdefault(row["variant"], {}), row["way"]
         entry[f"{way}_bits"] = None if pd.isna(row["bits_certified"]) else round(row["bits_certified"], 6)

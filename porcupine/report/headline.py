@@ -1,7 +1,6 @@
 """The figures to compare two runs by: few, flat and named, for `dvc metrics diff`.
 
 headline              of occupancy, distortion and attack, at the bitrate of `highest_telling_bits`
-SHOWN                 the variants that it names, where a run has them
 highest_telling_bits  where the test set can still tell codes apart
 """
 
@@ -13,15 +12,14 @@ from typing import Any
 import pandas as pd
 
 from porcupine.privacy.attackers import strongest
-
-SHOWN = ("vq", "sfvq-faithful-nearest", "balanced")
+from porcupine.quantizers.variants import HEADLINE
 
 
 def headline(metrics: pd.DataFrame, rates: pd.DataFrame, *, n_train: int, n_test: int) -> dict[str, Any]:
     """Name the figures to compare two runs by, at the highest bitrate that this sample can tell.
 
     metrics : the table of the stage of that name; rates : of the stage attack, of which the strongest attacker counts.
-    They are those of plain VQ, the paper's normalisation and balanced cells; of the first and last variant, where a run
+    They are those of `porcupine.quantizers.variants.HEADLINE`; of the first and last variant, where a run
     has but one of these. All others are in the tables.
     Infinite values are None, with a reason beside them.
     """
@@ -31,9 +29,9 @@ def headline(metrics: pd.DataFrame, rates: pd.DataFrame, *, n_train: int, n_test
     raw = attack[attack["variant"] == "raw"].set_index("figure")["value"]
     if len(raw):
         record["raw"] = {name: round(float(raw[name]), 6) for name in ("top1", "eer")}
-    variants = list(metrics["variant"].unique())
-    named = [name for name in SHOWN if name in variants]
-    for variant in named if len(named) > 1 else dict.fromkeys((variants[0], variants[-1])):
+    known = list(metrics["variant"].unique())
+    named = [name for name in HEADLINE if name in known]
+    for variant in named if len(named) > 1 else dict.fromkeys((known[0], known[-1])):
         rows = metrics[(metrics["variant"] == variant) & (metrics["bits"] == bits)].set_index("metric")
         entry: dict[str, Any] = {}
         for name in ("worst_case_bits", "cv_over_limit", "mse"):

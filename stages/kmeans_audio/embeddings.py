@@ -23,12 +23,13 @@ def main(params: FrameParams, corpus: Path, frames: Path, noisy: Path, codebooks
     enrolment = rates.hold(params, rows)
     probes, held = sound.sampled(params, enrolment)
     encoder = registry.load(params.encoder, weights=None, device=device.resolve(params.compute.device))
+    embed = partial(registry.embed_all, encoder, threads=params.encoder.threads)
     workers = params.compute.workers
     with storage.replacing(embeddings) as folder:
         folder.mkdir()
         clips = list(zip(rows["path"], rows["start"], rows["stop"], strict=True))
         originals = ordered_map(partial(_read, root=audio_root(corpus, params)), clips, workers=workers)
-        embedded = registry.embed_all(encoder, originals, total=len(clips), description="embed originals")
+        embedded = embed(originals, total=len(clips), description="embed originals")
         storage.save_array(folder / "original.npy", embedded)
         for release in releases.load(params, frames, noisy, codebooks):
             name = sound.name_of(release)
@@ -37,7 +38,7 @@ def main(params: FrameParams, corpus: Path, frames: Path, noisy: Path, codebooks
             tasks += [sound.Clip(row, fold) for fold in folds for row in enrolment.held[held]]
             work = partial(sound.waveform, params=params, rows=rows, release=release)
             sounds = ordered_map(work, tasks, workers=workers)
-            embedded = registry.embed_all(encoder, sounds, total=len(tasks), description=f"rebuild and embed {name}")
+            embedded = embed(sounds, total=len(tasks), description=f"rebuild and embed {name}")
             of_probes, of_held = np.split(embedded, [len(probes)])
             arrays = {"probes": of_probes, "held": of_held.reshape(len(folds), len(held), -1)}
             storage.save_arrays(folder / f"{name}.npz", arrays)
