@@ -5,8 +5,10 @@ READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 export PYTHONWARNINGS ?= ignore::SyntaxWarning
 
-.PHONY: repro kmeans-audio test test-share docs lint format lock clean
+.PHONY: venv repro kmeans-audio test test-share docs lint format lock clean
 .DEFAULT_GOAL := repro
+
+venv: $(READY)  ## the environment alone
 
 repro: $(READY)  ## run the stages that changed
 	dvc repro

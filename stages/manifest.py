@@ -40,7 +40,7 @@ def main(params: Shared, corpus: Path, manifest: Path, dropped: Path) -> None:
     duplicates = int(kept["digest"].duplicated().sum())
     print(f"{len(kept)} clips, {kept['seconds'].sum() / 3600:.1f} h; speakers: {roles}; exact duplicates: {duplicates}")
     if len(lost):
-        print(f"{len(lost)} clips dropped, see {dropped}")
+        print(f"{len(lost)} of {len(utterances)} clips dropped, see {dropped}")
 
 
 def _inspect(clip: tuple[str, int, int], root: Path, limits: library.Limits) -> library.Inspection:

@@ -1,12 +1,17 @@
-"""Which modules of this repository a script imports, read from its source."""
+"""Which modules of this repository a script imports, read from its source.
+
+`python tests/imports.py` writes them into the maps, as dependencies of the stages.
+"""
 
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("porcupine", "stages")
+MAPS = ("dvc.yaml", "kmeans-audio/dvc.yaml")
 
 
 def closure(script: Path) -> set[str]:
@@ -24,6 +29,18 @@ def closure(script: Path) -> set[str]:
         for name in _imported(ast.parse(path.read_text(encoding="utf-8"))):
             waiting += _files(name)
     return {path.relative_to(ROOT).as_posix() for path in found if not _is_docstring(path)}
+
+
+def with_deps(content: str) -> str:
+    """A map in which the Python files among the dependencies of each stage are those that it imports."""
+
+    def stage(found: re.Match[str]) -> str:
+        (module,) = re.findall(r"python -m (\S+)", found[0])
+        files = sorted(closure(ROOT / f"{module.replace('.', '/')}.py"))
+        listed = r"(?:^      - (?:porcupine|stages)/[\w/]+\.py\n)+"
+        return re.sub(listed, "".join(f"      - {file}\n" for file in files), found[0], flags=re.MULTILINE)
+
+    return re.sub(r"^  [\w-]+:\n    desc:.*?(?=^  ?\S|\Z)", stage, content, flags=re.DOTALL | re.MULTILINE)
 
 
 def _imported(tree: ast.Module) -> set[str]:
@@ -52,3 +69,8 @@ def _files(name: str) -> list[Path]:
 def _is_docstring(path: Path) -> bool:
     body = ast.parse(path.read_text(encoding="utf-8")).body
     return path.name == "__init__.py" and all(isinstance(node, ast.Expr) for node in body)
+
+
+if __name__ == "__main__":
+    for name in MAPS:
+        (ROOT / name).write_text(with_deps((ROOT / name).read_text(encoding="utf-8")), encoding="utf-8")

@@ -5,11 +5,12 @@ import shlex
 
 import pytest
 import yaml
-from imports import ROOT, closure
+from imports import MAPS as FILES
+from imports import ROOT, closure, with_deps
 
 from stages.figures import PLOTS
 
-MAPS = {name: yaml.safe_load((ROOT / name).read_text()) for name in ("dvc.yaml", "kmeans-audio/dvc.yaml")}
+MAPS = {name: yaml.safe_load((ROOT / name).read_text()) for name in FILES}
 STAGES = [(name, stage) for name, content in MAPS.items() for stage in content["stages"]]
 
 
@@ -32,8 +33,16 @@ def test_python_deps_are_exactly_the_modules_imported(map_file, name):
     listed = [dep for dep in stage["deps"] if dep.endswith(".py")]
     imported = closure(script)
     assert sorted(listed) == sorted(imported), (
-        f"{map_file}, stage {name}: add {sorted(imported - set(listed))}, remove {sorted(set(listed) - imported)}"
+        f"{map_file}, stage {name}: add {sorted(imported - set(listed))}, remove {sorted(set(listed) - imported)}; "
+        "python tests/imports.py does"
     )
+
+
+@pytest.mark.parametrize("map_file", MAPS)
+def test_deps_are_written_into_a_map_and_nothing_else_is_changed(map_file):
+    content = (ROOT / map_file).read_text(encoding="utf-8")
+    lacking, added = content.replace("      - porcupine/storage.py\n", ""), "      - porcupine/files.py\n"
+    assert lacking != content and with_deps(lacking.replace("      - porcupine/errors.py\n", added)) == content
 
 
 @pytest.mark.parametrize(("map_file", "name"), STAGES)
