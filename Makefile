@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 READY := $(VENV)/.ready
 export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
+ON_ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 export PYTHONWARNINGS ?= ignore::SyntaxWarning
 
 .PHONY: venv repro kmeans-audio test test-share docs lint format lock clean
@@ -19,10 +20,10 @@ kmeans-audio: $(READY)  ## run the stages of the second system that changed
 	@echo 'Results: reports/kmeans-audio/summary.md, figures beside it, sound in data/kmeans-audio/listen/.'
 
 test: $(READY)  ## run the tests
-	python -m pytest -n auto --dist loadfile
+	python -m pytest $(ON_ALL_CORES)
 
-test-share: $(READY)  ## run those of sharing: servers, clones, faults
-	python -m pytest tests/share
+test-share: $(READY)  ## run those of sharing, and of the docs' commands: servers, clones, faults
+	python -m pytest $(ON_ALL_CORES) tests/share
 
 docs: $(READY)  ## build the pages of the API
 	python docs/api.py site

@@ -6,6 +6,8 @@ import pytest
 
 import stages  # noqa: F401
 
+LONGEST = ("test_pipeline.py", "test_tutorial.py", "test_kmeans_audio.py")
+
 
 @pytest.fixture
 def one_thread():
@@ -19,7 +21,8 @@ def one_thread():
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems():
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: item.path.name not in LONGEST)  # first, so that no core waits for them at the end
     # Hypothesis asks every loaded module for its file, at which speechbrain's lazy ones import what is not installed.
     lazy = sys.modules.get("speechbrain.utils.importutils")
     if lazy is not None:
