@@ -6,7 +6,7 @@ export PATH := $(CURDIR)/$(VENV)/bin:$(PATH)
 ON_ALL_CORES := -n auto --dist loadfile --no-loadscope-reorder
 export PYTHONWARNINGS ?= ignore::SyntaxWarning
 
-.PHONY: venv repro kmeans-audio test test-share docs lint format lock clean
+.PHONY: venv repro kmeans-audio test test-share test-docs docs lint format lock clean
 .DEFAULT_GOAL := repro
 
 venv: $(READY)  ## the environment alone
@@ -22,8 +22,11 @@ kmeans-audio: $(READY)  ## run the stages of the second system that changed
 test: $(READY)  ## run the tests
 	python -m pytest $(ON_ALL_CORES)
 
-test-share: $(READY)  ## run those of sharing, and of the docs' commands: servers, clones, faults
-	python -m pytest $(ON_ALL_CORES) tests/share
+test-share: $(READY)  ## run those of sharing: servers, clones, faults
+	python -m pytest $(ON_ALL_CORES) -m "not flow" tests/share
+
+test-docs: $(READY)  ## run all commands of docs/tutorial.md, howto.md and compare.md, 10 minutes
+	python -m pytest $(ON_ALL_CORES) -m flow tests/share
 
 docs: $(READY)  ## build the pages of the API
 	python docs/api.py site

@@ -1,4 +1,4 @@
-"""What can be told of `docs` without running the experiment; tests/share runs it."""
+"""What can be told of `docs` without running the experiment; `make test-docs` runs it."""
 
 import re
 import shutil

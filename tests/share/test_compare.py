@@ -9,6 +9,8 @@ from imports import ROOT
 from pipeline import clone, dvc
 from transcript import blocks, holds, run
 
+pytestmark = pytest.mark.flow
+
 PAGE = (ROOT / "docs" / "compare.md").read_text(encoding="utf-8")
 SWEEP = ("rate-1", "rate-2", "rate-3")
 

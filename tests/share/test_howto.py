@@ -7,6 +7,8 @@ from imports import ROOT
 from pipeline import TINY, clone, write_params
 from transcript import blocks, holds, patch, run
 
+pytestmark = pytest.mark.flow
+
 PAGE = (ROOT / "docs" / "howto.md").read_text(encoding="utf-8")
 SMALL = {"attack": {"threats": ["informed", "semi-informed"]}}
 

@@ -2,11 +2,14 @@
 
 import contextlib
 import io
+import re
 
 import pytest
 from imports import ROOT
 from pipeline import clone
 from transcript import blocks, holds, run
+
+pytestmark = pytest.mark.flow
 
 PAGE = (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8")
 
@@ -29,12 +32,18 @@ def told(tmp_path_factory):
     return found, repository
 
 
+def without_figures(text):
+    """On other processors figures differ, which of them are infinite, and which an attack changes."""
+    text = re.sub(r"^(\|[^|]*\|).*", r"\1", text, flags=re.MULTILINE)
+    return re.sub(r"^(reports/\S+).*\n(?:\1.*\n)*", r"\1\n", text, flags=re.MULTILINE)
+
+
 def test_its_commands_print_what_it_shows(told):
     found, _ = told
     assert len(found) == 10
     for output, shown in found:
-        for text in shown:
-            assert holds(text, output, numbers=False), f"{text}\nis not in\n{output}"
+        for text in map(without_figures, shown):
+            assert holds(text, without_figures(output), numbers=False), f"{text}\nis not in\n{output}"
 
 
 def test_it_ends_where_it_was_committed_with_a_quantiser(told):
