@@ -21,7 +21,7 @@ def main(params: Params, reports: Path, page: Path) -> None:
         n_test=storage.load_json(reports / "metrics.json")["n_test"],
         figures={file.stem: file.read_text(encoding="utf-8") for file in sorted((reports / "figures").glob("*.svg"))},
         params={name: section.model_dump() for name, section in params if name != "compute"},
-        files={name: what for name, what in library.FILES.items() if (reports / name).exists()},
+        files=library.FILES,
     )
     with storage.replacing(page) as file:
         file.write_text(text, encoding="utf-8")

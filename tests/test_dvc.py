@@ -8,6 +8,7 @@ import yaml
 from imports import MAPS as FILES
 from imports import ROOT, closure, with_deps
 
+from porcupine.report.index import FILES as LINKED
 from stages.figures import PLOTS
 
 MAPS = {name: yaml.safe_load((ROOT / name).read_text()) for name in FILES}
@@ -81,6 +82,12 @@ def test_a_stage_reads_only_what_an_earlier_one_wrote(map_file):
             assert dep.startswith(("porcupine/", "stages/")) or within, dep
         for out in [*stage.get("outs", []), *stage.get("metrics", [])]:
             written.add(out if isinstance(out, str) else next(iter(out)))
+
+
+def test_all_tables_that_the_page_links_to_are_written_by_a_stage():
+    stages = MAPS["dvc.yaml"]["stages"].values()
+    outs = [out for stage in stages for out in [*stage.get("outs", []), *stage.get("metrics", [])]]
+    assert {f"reports/{name}" for name in LINKED} <= {out if isinstance(out, str) else next(iter(out)) for out in outs}
 
 
 def test_every_plot_names_a_template_that_exists_and_a_table_that_a_stage_writes():
