@@ -500,8 +500,9 @@ figures is in the tables of shifts. Codes did not differ where codebooks were th
 
 - **Processes** (`compute.workers`) do not matter: what one item gives does not depend on the others, and results are
   put together in the items' order.
-- **Threads** are held at one in codebooks, attackers and readings of attributes. Where the table shows a difference
-  under 1 thread, pin them: `OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 dvc repro`.
+- **Threads** are held at one in codebooks, attackers and readings of attributes, and in the encoder at
+  `encoder.threads`, one by default. Where the table shows a difference under 1 thread, pin them:
+  `OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1 dvc repro`.
 - **Other machines:** share artifacts, do not make them again ([sharing.md](sharing.md)). DVC's cache is addressed by
   content: who pulls has the bytes that the figures were computed from, and stages that have run do not run again.
 - **Figures** that were computed again elsewhere are to be compared within their intervals, not digit by digit.
