@@ -90,11 +90,9 @@ def dvc(folder: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def run_in_process(*, map_file: str = "dvc.yaml", upto: str | None = None, skip: str | None = None) -> None:
-    """Run the stages of a map but one, in the current folder, on the params that lie there."""
+def run_in_process(*, map_file: str = "dvc.yaml", upto: str | None = None) -> None:
+    """Run the stages of a map in the current folder, on the params that lie there."""
     for name, stage in yaml.safe_load((ROOT / map_file).read_text())["stages"].items():
-        if name == skip:
-            continue
         _, _, module, *words = shlex.split(stage["cmd"])
         file = "params.yaml"
         if "--params" in words:
