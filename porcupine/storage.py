@@ -1,6 +1,7 @@
 """Files that are whole or absent, and never unpickled.
 
-Every writer fills a temporary name beside the target and renames it, so that a killed run leaves the old file or none.
+Every writer fills a temporary name beside the target and renames it, so that a killed run leaves the old file or none;
+the next run that writes the file removes the temporary.
 Formats: `.npy` and `.npz` arrays (`allow_pickle=False`), parquet and CSV tables, safetensors weights, JSON records
 without NaN or Infinity. The same content gives the same bytes.
 
@@ -13,12 +14,15 @@ without NaN or Infinity. The same content gives the same bytes.
 
 from __future__ import annotations
 
+import functools
 import json
 import os
+import platform
+import re
 import shutil
 import zipfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +36,14 @@ from porcupine.errors import InputError
 def replacing(target: str | Path) -> Iterator[Path]:
     """Yield a temporary path (file or folder, to be made by the caller) that replaces ``target`` on success.
 
-    On an exception the temporary is removed and ``target`` is left as it was.
+    On an exception the temporary is removed and ``target`` is left as it was. Temporaries of ``target`` that killed
+    processes have left are removed.
     """
     target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.stem}.{os.getpid()}.partial{target.suffix}")
+    temporary = target.with_name(f".{target.stem}.{platform.node()}-{os.getpid()}.partial{target.suffix}")
     _remove(temporary)
+    _sweep(target)
     try:
         yield temporary
         if target.is_dir():
@@ -45,6 +51,32 @@ def replacing(target: str | Path) -> Iterator[Path]:
         temporary.replace(target)
     finally:
         _remove(temporary)
+
+
+def _sweep(target: Path) -> None:
+    """Remove the temporaries of ``target`` whose process is no more. Of those of other machines nobody here knows."""
+    for path in _found_partial(target.parent.absolute()):
+        parts = map(re.escape, (f".{target.stem}.{platform.node()}-", f".partial{target.suffix}"))
+        writer = re.fullmatch(r"(\d{1,7})".join(parts), path.name)
+        if writer and not _alive(int(writer[1])):
+            with suppress(OSError):  # gone by now, or another user's
+                _remove(path)
+
+
+@functools.cache
+def _found_partial(folder: Path) -> list[Path]:
+    """Temporaries that this process found in a folder. Listed once, as a corpus writes thousands of files into one."""
+    return list(folder.glob(".*.partial*"))
+
+
+def _alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:  # another user's
+        return True
+    return True
 
 
 def _remove(path: Path) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from porcupine.errors import InputError
-from porcupine.quantizers import cells, tour, tree
+from porcupine.quantizers import cells, tour
 from porcupine.quantizers.balanced import fit_balanced
 from porcupine.quantizers.base import distortion
 from porcupine.quantizers.halving import halve
@@ -59,7 +59,9 @@ def assert_close(one, other, vectors):
 
 
 @exactly
-@pytest.mark.parametrize(("n_samples", "bits"), [(640, 6), (649, 6), (1000, 3), (501, 1), (64, 6), (65, 6), (131, 6)])
+@pytest.mark.parametrize(
+    ("n_samples", "bits"), [(640, 6), (649, 6), (1000, 3), (501, 1), (64, 6), (65, 6), (131, 6), (128, 7)]
+)
 def test_every_code_has_its_share_of_the_training_samples(fit, n_samples, bits):
     vectors = gaussian(n_samples)
     counts = sizes(fit(vectors, bits=bits, seed=0), vectors)
@@ -150,7 +152,7 @@ def test_samples_on_disk_give_what_they_give_in_memory(fit, tmp_path):
 
 @pytest.fixture
 def few_shape_the_cells(monkeypatch):
-    for module in (cells, tour, tree):
+    for module in (cells, tour):
         monkeypatch.setattr(module, "GEOMETRY_SAMPLES", 500)
 
 

@@ -1,3 +1,7 @@
+import platform
+import subprocess
+import sys
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +18,48 @@ def test_a_failed_write_leaves_the_old_file_and_no_litter(tmp_path):
         raise RuntimeError
     assert target.read_text() == "a\n1\n"
     assert list(tmp_path.iterdir()) == [target]
+
+
+KILLED = """
+import os, pathlib, sys
+from porcupine import storage
+with storage.replacing(sys.argv[1]) as file, storage.replacing(sys.argv[2]) as folder:
+    file.write_text("half")
+    (folder / "deep").mkdir(parents=True)
+    os.kill(os.getpid(), 9)
+"""
+
+
+def test_what_a_killed_writer_left_goes_when_the_file_is_written_again(tmp_path):
+    file, folder = tmp_path / "table.csv", tmp_path / "folder"
+    assert subprocess.run([sys.executable, "-c", KILLED, file, folder]).returncode == -9
+    assert len(list(tmp_path.glob(".*.partial*"))) == 2
+    storage.save_table(file, pd.DataFrame({"a": [1]}))
+    with storage.replacing(folder) as temporary:
+        temporary.mkdir()
+    assert set(tmp_path.iterdir()) == {file, folder}
+
+
+def test_what_others_may_still_write_is_not_touched(tmp_path):
+    living, ended = (subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) for _ in range(2))
+    ended.communicate()
+    here = platform.node()
+    theirs = {
+        tmp_path / f".{stem}.{machine}-{process}.partial{suffix}"
+        for stem, machine, process, suffix in (
+            ("a", here, living.pid, ".csv"),
+            ("a", f"not-{here}", ended.pid, ".csv"),
+            ("a", here, ended.pid, ".json"),
+            ("a.b", here, ended.pid, ".csv"),
+            ("a", here, "x", ".csv"),
+        )
+    }
+    swept = tmp_path / f".a.{here}-{ended.pid}.partial.csv"
+    for path in (*theirs, swept):
+        path.touch()
+    storage.save_table(tmp_path / "a.csv", pd.DataFrame({"a": [1]}))
+    living.communicate()
+    assert set(tmp_path.iterdir()) == {*theirs, tmp_path / "a.csv"}
 
 
 def test_a_folder_is_replaced_as_a_whole(tmp_path):

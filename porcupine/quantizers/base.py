@@ -21,7 +21,7 @@ import numpy as np
 from porcupine.errors import InputError
 from porcupine.quantizers.samples import Samples, Vectors
 
-BLOCK = 2**22  # entries of a block of distances: 16 MiB in float32
+BLOCK = 2**19  # entries of a block of distances: 2 MiB in float32, which stay in the cache
 ROUNDING = 4 * float(np.finfo(np.float32).eps)  # of a score, relative to the products that it sums
 FINER = float(np.finfo(np.float64).eps / np.finfo(np.float32).eps)  # that of a score in float64, beside it
 
@@ -79,7 +79,8 @@ def nearest_blocks(
     transposed, half_cost_32 = exact.T.astype(np.float32), half_cost.astype(np.float32)
     widest = float(np.sqrt(np.einsum("kd,kd->k", exact, exact).max(initial=0)))
     scores = np.empty((0, len(codebook)), dtype=np.float32)
-    for rows, vectors in samples.blocks(entries=max(samples.shape[1], BLOCK * samples.shape[1] // len(codebook))):
+    n_rows = max(1, BLOCK // max(codebook.shape))
+    for rows, vectors in samples.blocks(entries=n_rows * samples.shape[1]):
         block = vectors - center
         if len(scores) < len(block):
             scores = np.empty((len(block), len(codebook)), dtype=np.float32)

@@ -38,10 +38,10 @@ _FIRST_TEMPERATURE = 1.0  # in typical leads
 _LAST_TEMPERATURE = 4.0, 0.1, 0.5  # over the root of a cell's samples, at least, at most
 _COOLER = 1.0, 0.3, 0.1, 0.01  # one attempt after the other, while sites merge, which no weights can part
 _UNEVEN = 3.0  # times the root of its share, a smoothed cell's size may be off at most, if cooling helps
-_ATTEMPTS = 8
+_ATTEMPTS = 8, 4  # to calibrate, and roughly
 _FEW = 8  # samples a cell, fewer of which are not smoothed over
 _TINY = 1e-6
-_STEPS = 3  # of the weights a round
+_STEPS = 3  # of the weights a round, and an attempt
 
 Rule = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 """(sums [K, D], sizes [K]) of the cells -> sites float32 [K, D] and offsets [K] that add to their costs."""
@@ -150,7 +150,12 @@ def typical_lead(near: power.Neighbourhood, weights: np.ndarray) -> float:
 
 
 def calibrate(
-    blocks: Callable[[], Iterator[np.ndarray]], sites: np.ndarray, weights: np.ndarray, *, exact: bool = False
+    blocks: Callable[[], Iterator[np.ndarray]],
+    sites: np.ndarray,
+    weights: np.ndarray,
+    *,
+    exact: bool = False,
+    rough: bool = False,
 ) -> np.ndarray:
     """Weights [K] that give each site one share of the samples; see `fit_balanced`.
 
@@ -159,12 +164,13 @@ def calibrate(
 
     blocks : called for each pass over the samples, float32 [n, D], centred (`Geometry.blocks`).
     sites : float32 [K, D]; weights : float [K], to start from; in the units of the blocks.
+    rough : thresholds will make the cells equal afterwards: neither exact nor tried so often.
     """
     near, off = _listed(blocks, sites, weights)
     temperature, trust = SMOOTHING * typical_lead(near, weights), 1.0
-    for _ in range(_ATTEMPTS):
+    for _ in range(_ATTEMPTS[rough]):
         reach = trust * near.reach(weights)
-        tried = power.equalise(near, weights, smoothing=(temperature, temperature), reach=reach)
+        tried = power.equalise(near, weights, smoothing=(temperature, temperature), reach=reach, steps=_STEPS)
         relisted, still_off = _listed(blocks, sites, tried)
         moved = np.abs(tried - weights).max()
         if still_off < off:
@@ -175,8 +181,8 @@ def calibrate(
             break
         if moved < reach:  # not the lists: what suits most cells is too warm for a dense cluster
             temperature /= 2
-    whole = near.n_blocks == 1
-    if exact or (whole and (off > _UNEVEN * np.sqrt(near.share) or near.share < _FEW)):
+    uneven = near.n_blocks == 1 and (off > _UNEVEN * np.sqrt(near.share) or near.share < _FEW)
+    if exact or (uneven and not rough):
         weights = power.equalise(near, weights, smoothing=(temperature / 2, temperature / 16), reach=reach)
         return _settle(np.concatenate(list(blocks())), sites, weights)
     return weights
@@ -197,14 +203,16 @@ def _listed(
 def _settle(vectors: np.ndarray, sites: np.ndarray, weights: np.ndarray) -> np.ndarray:
     fine = sites.astype(np.float64)
     low, high = len(vectors) // len(sites), -(-len(vectors) // len(sites))
-    off = np.inf
+    n_near, off = _NEIGHBOURS, np.inf
     while True:  # until no sample has a better site than those near its present one, or equal samples stop it
         codes = nearest_codewords(vectors, sites, weights)
         sizes = np.bincount(codes, minlength=len(sites))
         before, off = off, float(np.maximum(low - sizes, sizes - high).clip(0).sum())
-        if off == 0 or off >= before:
+        if off >= before:
+            n_near *= 2
+        if off == 0 or n_near > 4 * _NEIGHBOURS:
             return weights
-        weights = settle(*neighbour_costs(vectors, codes, fine, weights, _NEIGHBOURS), weights)
+        weights = settle(*neighbour_costs(vectors, codes, fine, weights, n_near), weights)
 
 
 def cell_means(samples: Samples, codes: np.ndarray, codebook: np.ndarray) -> np.ndarray:

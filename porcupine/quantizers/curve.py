@@ -1,14 +1,16 @@
 """Geometry of a curve through codewords: where on the polyline does a vector fall?
 
     project      vectors, curve -> Projection: position along the curve, projected point
-    Projection   what it returns
+    Projection   what it returns; position, rank and points are worked out when asked for
 
 Vali & Bäckström (SFVQ), Interspeech 2023: a vector maps to the nearest point of the line, (1-λ) c_k + λ c_{k+1}.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -16,25 +18,57 @@ import numpy as np
 from porcupine.errors import InputError
 from porcupine.quantizers.base import BLOCK, check_vectors, nearest_codewords
 
-_ROUNDING = 1e-9  # of squared distances, relative; real differences are larger
-
 
 @dataclass(frozen=True)
 class Projection:
-    """N samples on a curve of K corners.
+    """N samples on a curve of K corners: vectors float32 [N, D], curve float32 [K, D], in embedding units.
 
     segment : int [N], 0 … K-2.
-    position : float64 [N], in corners: 2.25 is a quarter of the way from corner 2 to 3.
-    rank : float64 [N], rises along the curve as position does, and also orders the samples that clamp onto one
-        corner (10-20 % of real ones) by how far they lie along the direction of the curve there. Free of ties, but
-        for equal vectors.
-    point : float32 [N, D], in embedding units.
+    share : float64 [N], λ on it, 0 … 1.
     """
 
+    vectors: np.ndarray
+    curve: np.ndarray
     segment: np.ndarray
-    position: np.ndarray
-    rank: np.ndarray
-    point: np.ndarray
+    share: np.ndarray
+
+    @cached_property
+    def position(self) -> np.ndarray:
+        """float64 [N], in corners: 2.25 is a quarter of the way from corner 2 to 3."""
+        return self.segment + self.share
+
+    @cached_property
+    def point(self) -> np.ndarray:
+        """float32 [N, D], in embedding units."""
+        direction = np.diff(self.curve, axis=0)
+        point = np.empty((len(self.segment), self.curve.shape[1]), dtype=np.float32)
+        for part in _parts(point):
+            chosen = self.segment[part]
+            np.multiply(direction[chosen], self.share[part, None].astype(np.float32), out=point[part])
+            point[part] += self.curve[chosen]
+        return point
+
+    @cached_property
+    def rank(self) -> np.ndarray:
+        """float64 [N], rises along the curve as position does, and free of ties, but for equal vectors.
+
+        Also orders the samples that clamp onto one corner (10-20 % of real ones), by how far they lie along the
+        direction of the curve there: corner k owns the ranks 2k - 1/2 … 2k + 1/2, the segment behind it those up to
+        2k + 3/2.
+        """
+        rank = 2.0 * self.segment + 0.5 + self.share
+        at_corner = np.flatnonzero((self.share == 0) | (self.share == 1))
+        corner = self.segment[at_corner] + self.share[at_corner].astype(np.int64)
+        direction = np.diff(self.curve.astype(np.float64), axis=0)
+        length = np.linalg.norm(direction, axis=1)
+        unit = np.divide(direction, length[:, None], out=np.zeros_like(direction), where=length[:, None] > 0)
+        tangent = np.zeros(self.curve.shape)
+        tangent[:-1] += unit
+        tangent[1:] += unit
+        offset = self.vectors[at_corner].astype(np.float64) - self.curve[corner]
+        ahead = np.einsum("nd,nd->n", offset, tangent[corner])
+        rank[at_corner] = 2.0 * corner + np.arctan(ahead / (length.mean() or 1.0)) / np.pi
+        return rank
 
 
 def project(vectors: np.ndarray, curve: np.ndarray, *, search: Literal["adjacent", "all"] = "all") -> Projection:
@@ -51,35 +85,60 @@ def project(vectors: np.ndarray, curve: np.ndarray, *, search: Literal["adjacent
             f"a curve of shape {curve.shape} does not fit vectors of shape {vectors.shape}: want [K>=2, D]"
         )
     if search == "adjacent":
-        corner = nearest_codewords(vectors, curve)
-        before = np.maximum(corner - 1, 0)
-        after = np.minimum(corner, len(curve) - 2)
-        (clipped, near), (clipped_after, near_after) = (_along(vectors, curve, side) for side in (before, after))
-        later = near_after < near * (1 - _ROUNDING)  # a tie, such as at the corner between them, goes to the first
-        segment, clipped = np.where(later, after, before), np.where(later, clipped_after, clipped)
+        segment, share = _beside(vectors, curve, nearest_codewords(vectors, curve))
     else:
         segment = _nearest_segments(vectors, curve)
-        clipped, _ = _along(vectors, curve, segment)
-    start, end = curve[segment], curve[segment + 1]
-    point = start + clipped[:, None].astype(np.float32) * (end - start)
-    return Projection(segment, segment + clipped, _rank(vectors, curve, segment, clipped), point)
+        share = _along(vectors, curve, segment)
+    return Projection(vectors, curve, segment, share)
 
 
-def _along(vectors: np.ndarray, curve: np.ndarray, segment: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """λ [N] on the given segments, clipped to them, and squared distance [N] to that point, in float64."""
-    direction = np.diff(curve.astype(np.float64), axis=0)
-    length = np.einsum("kd,kd->k", direction, direction)
-    share, distance = np.empty(len(vectors)), np.empty(len(vectors))
+class _Segments:
+    """Segments of a curve in float64: direction [K-1, D], squared length [K-1]."""
+
+    def __init__(self, curve: np.ndarray) -> None:
+        self.direction = np.diff(curve.astype(np.float64), axis=0)
+        self.length = np.einsum("kd,kd->k", self.direction, self.direction)
+
+    def along(self, dot: np.ndarray, segment: np.ndarray) -> np.ndarray:
+        """λ [n], clipped to the segment, from the product of its direction with an offset from its start."""
+        length = self.length[segment]
+        return np.clip(np.divide(dot, length, out=np.zeros_like(dot), where=length > 0), 0, 1)
+
+
+def _along(vectors: np.ndarray, curve: np.ndarray, segment: np.ndarray) -> np.ndarray:
+    """λ float64 [N] on the given segments, clipped to them."""
+    segments, share = _Segments(curve), np.empty(len(vectors))
+    for part in _parts(vectors):
+        offset = vectors[part].astype(np.float64) - curve[segment[part]]
+        dot = np.einsum("nd,nd->n", offset, segments.direction[segment[part]])
+        share[part] = segments.along(dot, segment[part])
+    return share
+
+
+def _beside(vectors: np.ndarray, curve: np.ndarray, corner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The better of the two segments at the given corners, int [N], and λ on it, float64 [N], clipped.
+
+    Where both lead away, the point is the corner, and the segment before it is taken.
+    """
+    segments, last = _Segments(curve), len(curve) - 2
+    chosen, share = np.empty(len(vectors), dtype=np.int64), np.empty(len(vectors))
+    for part in _parts(vectors):
+        after, before = np.minimum(corner[part], last), np.maximum(corner[part] - 1, 0)
+        offset = vectors[part].astype(np.float64) - curve[corner[part]]
+        ahead = np.einsum("nd,nd->n", offset, segments.direction[after])
+        behind = -np.einsum("nd,nd->n", offset, segments.direction[before])
+        on, back = segments.along(ahead, after), segments.along(behind, before)
+        # By how much the squared distance falls from the corner to there.
+        gain = on * (2 * ahead - on * segments.length[after])
+        gain_back = back * (2 * behind - back * segments.length[before])
+        later = (corner[part] == 0) | ((corner[part] <= last) & (gain > gain_back))
+        chosen[part], share[part] = np.where(later, after, before), np.where(later, on, 1 - back)
+    return chosen, share
+
+
+def _parts(vectors: np.ndarray) -> Iterator[slice]:
     step = max(1, BLOCK // vectors.shape[1])
-    for first in range(0, len(vectors), step):
-        part = slice(first, first + step)
-        chosen = segment[part]
-        offset = vectors[part].astype(np.float64) - curve[chosen]
-        dot = np.einsum("nd,nd->n", offset, direction[chosen])
-        along = np.clip(np.divide(dot, length[chosen], out=np.zeros_like(dot), where=length[chosen] > 0), 0, 1)
-        share[part] = along
-        distance[part] = np.einsum("nd,nd->n", offset, offset) - along * (2 * dot - along * length[chosen])
-    return share, distance
+    return (slice(first, first + step) for first in range(0, len(vectors), step))
 
 
 def _nearest_segments(vectors: np.ndarray, curve: np.ndarray) -> np.ndarray:
@@ -100,20 +159,3 @@ def _nearest_segments(vectors: np.ndarray, curve: np.ndarray) -> np.ndarray:
         squared = start_norm - 2 * dot[:, :-1] + share * (share * length - 2 * along)
         segment[first : first + step] = np.argmin(squared, axis=1)
     return segment
-
-
-def _rank(vectors: np.ndarray, curve: np.ndarray, segment: np.ndarray, clipped: np.ndarray) -> np.ndarray:
-    """Corner k owns the ranks 2k - 1/2 … 2k + 1/2, the segment behind it those up to 2k + 3/2."""
-    rank = 2.0 * segment + 0.5 + clipped
-    at_corner = np.flatnonzero((clipped == 0) | (clipped == 1))
-    corner = segment[at_corner] + clipped[at_corner].astype(np.int64)
-    direction = np.diff(curve.astype(np.float64), axis=0)
-    length = np.linalg.norm(direction, axis=1)
-    unit = np.divide(direction, length[:, None], out=np.zeros_like(direction), where=length[:, None] > 0)
-    tangent = np.zeros(curve.shape)
-    tangent[:-1] += unit
-    tangent[1:] += unit
-    offset = vectors[at_corner].astype(np.float64) - curve[corner]
-    ahead = np.einsum("nd,nd->n", offset, tangent[corner])
-    rank[at_corner] = 2.0 * corner + np.arctan(ahead / (length.mean() or 1.0)) / np.pi
-    return rank

@@ -37,8 +37,9 @@ def resample_curve(rank: np.ndarray, projected: np.ndarray, n_codewords: int) ->
     code = np.minimum(np.searchsorted(ends, place, side="right"), n_codewords - 1)
     inside = np.clip(ends[code] - place, 0, 1)  # goes to the code it begins in; the rest to the next
     inside[code == n_codewords - 1] = 1
-    rows, columns = np.append(code, np.minimum(code + 1, n_codewords - 1)), np.append(order, order)
-    shares = csr_matrix((np.append(inside, 1 - inside), (rows, columns)), shape=(n_codewords, len(rank)))
+    cut = np.flatnonzero(inside < 1)
+    rows, columns = np.append(code, code[cut] + 1), np.append(order, order[cut])
+    shares = csr_matrix((np.append(inside, 1 - inside[cut]), (rows, columns)), shape=(n_codewords, len(rank)))
     return (shares @ projected * (n_codewords / len(rank))).astype(np.float32)
 
 

@@ -20,7 +20,7 @@ import numpy as np
 from porcupine.errors import InputError
 from porcupine.quantizers import power
 from porcupine.quantizers.base import Quantizer
-from porcupine.quantizers.cells import GEOMETRY_SAMPLES, Geometry, anneal, calibrate, cell_means
+from porcupine.quantizers.cells import Geometry, anneal, calibrate, cell_means
 from porcupine.quantizers.samples import Samples, Vectors
 from porcupine.randomness import generator
 
@@ -28,8 +28,10 @@ MIN_SHARED_BITS = 4
 """Levels below it weigh less: nobody who wants fewer bits is helped at the cost of all others."""
 
 _COARSE_WEIGHT = 0.3
-_WARMER = 8.0, 2.0, 2
-"""Temperature of the last rounds: 8 typical leads over the root of the samples a leaf, at most 2; so many rounds.
+_ENTRIES = 2**21  # of a block of samples on its way down
+_WARMER = 8.0, 2.0, 2, 8
+"""Temperature of the last rounds: 8 typical leads over the root of the samples a leaf, at most 2; so many rounds, and
+so many samples a leaf at least: fewer would let leaves merge.
 
 The fewer samples a leaf has, the more of them it takes to place its borders, or else they follow single samples and its
 share on new ones strays from 1/K.
@@ -96,10 +98,11 @@ def fit_tree(vectors: Vectors, *, bits: int, seed: int) -> Tree:
     samples.require(2**bits)
     rng = generator(seed, "tree", bits)
     geometry = Geometry.of(samples, rng)
-    factor, most, rounds = _WARMER
+    factor, most, rounds, least = _WARMER
     warm = min(factor * np.sqrt(2**bits / len(geometry.vectors)), most)
-    sites, _ = anneal(geometry.vectors, bits, rng, partial(_Ancestors, bits=bits), [warm] * rounds)
-    weights = calibrate(lambda: geometry.blocks(samples), sites, np.zeros(2**bits))
+    further = [warm] * rounds if len(geometry.vectors) >= least * 2**bits else []
+    sites, _ = anneal(geometry.vectors, bits, rng, partial(_Ancestors, bits=bits), further)
+    weights = calibrate(lambda: geometry.blocks(samples), sites, np.zeros(2**bits), rough=True)
     sites, weights = geometry.sites(sites), geometry.scale**2 * weights
     thresholds, codes = _halved(samples, bits, sites, weights)
     sizes = np.bincount(codes, minlength=2**bits)
@@ -165,7 +168,7 @@ def _lead(samples: Samples, node: np.ndarray, level: int, sites: np.ndarray, wei
     centered = sites - center
     costs = (np.einsum("ld,ld->l", centered, centered) - weights).astype(np.float32)
     exact = sites.astype(np.float64)
-    for rows, block in samples.blocks(entries=GEOMETRY_SAMPLES * samples.shape[1]):
+    for rows, block in samples.blocks(entries=_ENTRIES):
         moved, inside = block - center, node[rows]
         for number, members in enumerate(power.members_of(inside, 2**level)):
             if not len(members):
