@@ -51,9 +51,6 @@ from webdav_server import USERS  # noqa: E402
 REMOTES = {"webdav": "WebDAV server", "folder": "folder"}
 AIM_SECONDS = 60
 MIB = 2**20
-LEFT_OUT = ("figures", "page")
-"""Stages of the map that `kills` does without, for a third of the time. The map has several ends then, which DVC runs,
-and lists in dvc.lock, in an order that is not the same each time; with none left out it has one."""
 ONE_THREAD = {f"{name}_NUM_THREADS": "1" for name in ("OMP", "OPENBLAS", "MKL")}
 PASSING = {".git", "tmp", "__pycache__"}
 """Folders of a clone that nobody compares; `tmp` is .dvc/tmp."""
@@ -187,10 +184,6 @@ def prepared(folder: Path) -> Clone:
         vectors = generator(0, name).standard_normal((size, 4)).astype("float32")
         storage.save_array(folder / "vectors" / f"{name}_vectors.npy", vectors)
     write_params(folder, SMALL, {"codebooks": {"methods": ["curve"]}})
-    content = yaml.safe_load((folder / "dvc.yaml").read_text(encoding="utf-8"))
-    for stage in LEFT_OUT:
-        del content["stages"][stage]
-    (folder / "dvc.yaml").write_text(yaml.safe_dump(content), encoding="utf-8")
     made.dvc("add", "vectors")
     made.commit()
     return made
@@ -323,16 +316,13 @@ def kills_section(options: dict[str, Any], tables: dict[str, pd.DataFrame]) -> l
     counts = {
         "kills that met a running `make repro`": int((rows["processes"] > 0).sum()),
         "runs that the same command completed": int((rows["status"] == 0).sum()),
-        "ends with the same bytes of data and reports": sum(not {*names} - {"dvc.lock"} for names in rows["differ"]),
-        "ends with the same bytes of dvc.lock": sum("dvc.lock" not in names for names in rows["differ"]),
+        "ends with the same bytes of data, reports and dvc.lock": sum(not names for names in rows["differ"]),
         "ends with no file more than the undisturbed run": sum(not names for names in rows["left"]),
     }
     aims = [[title, total, verdict(str(count), count == total)] for title, count in counts.items()]
-    missing = [f"`{name}`" for name in LEFT_OUT if name not in whole["stages"]]
-    without = f", without {' and '.join(missing)}" if missing else ""
     return [
-        f"The small experiment of the tests, of one method{without}: "
-        f"{len(whole['stages'])} stages of a thread each, {whole['seconds']:.0f} s undisturbed. Each run begins in a "
+        f"The small experiment of the tests, of one method: {len(whole['stages'])} stages of a "
+        f"thread each, {whole['seconds']:.0f} s undisturbed. Each run begins in a "
         "new clone without results and is killed once, with all processes that it has started, at a moment drawn "
         "uniformly over the undisturbed run, counted from the start of the stage that it falls in; the same command "
         "follows, to its end. Two things stand in: instead of building an environment of its own, `make repro` uses "
@@ -353,15 +343,7 @@ def kills_section(options: dict[str, Any], tables: dict[str, pd.DataFrame]) -> l
                 for _, row in rows.sort_values("moment").iterrows()
             ],
         ),
-        *([SEVERAL_ENDS] if missing else []),
     ]
-
-
-SEVERAL_ENDS = (
-    "Without its last stages the map has several ends. DVC runs them in an order that is not the same each time, and "
-    "dvc.lock lists stages in the order in which they ran, so that its bytes differ between undisturbed runs, too. The "
-    "whole map has one end."
-)
 
 
 SECTIONS = {

@@ -4,9 +4,9 @@ A vector x belongs to the site with the lowest cost ||x - s||² - w. For given s
 give the equal assignment of least total squared distance: they are the dual solution of an optimal transport problem.
 
     near_sites        which sites the samples of a cell may go to
-    Neighbourhood     costs of those, cell by cell
+    Neighbourhood     costs of those, in tiles of samples of one cell each
     equalise          weights that give equal soft cells, by Newton's method on a smoothed dual, the smoothing annealed
-    group_means       mean of the samples of each cell
+    group_means       mean of the samples of each cell; group_sums their sum
     members_of        the samples of each cell
 
 `porcupine.quantizers.settling` finishes exactly. Kitagawa, Mérigot & Thibert, "Convergence of a Newton algorithm for
