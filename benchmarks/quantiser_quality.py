@@ -85,7 +85,7 @@ def run(vectors: np.ndarray, split: int, arguments: argparse.Namespace) -> None:
     families = list(FAMILIES)
     before = pd.DataFrame()
     if target.exists():
-        families, before = arguments.again, storage.load_table(target)
+        families, before = [one for one in FAMILIES if one in arguments.again], storage.load_table(target)
         if not families:
             print(f"{target.name}: measured before")
             return

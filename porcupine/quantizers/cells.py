@@ -164,19 +164,22 @@ def calibrate(
 
     blocks : called for each pass over the samples, float32 [n, D], centred (`Geometry.blocks`).
     sites : float32 [K, D]; weights : float [K], to start from; in the units of the blocks.
-    rough : thresholds will make the cells equal afterwards: neither exact nor tried so often.
+    rough : thresholds will make the cells equal afterwards: not tried so often, and exact but for some samples.
     """
     near, off = _listed(blocks, sites, weights)
     temperature, trust = SMOOTHING * typical_lead(near, weights), 1.0
     for _ in range(_ATTEMPTS[rough]):
         reach = trust * near.reach(weights)
         tried = power.equalise(near, weights, smoothing=(temperature, temperature), reach=reach, steps=_STEPS)
-        relisted, still_off = _listed(blocks, sites, tried)
         moved = np.abs(tried - weights).max()
+        del near  # may take much memory, hence not both
+        near, still_off = _listed(blocks, sites, tried)
         if still_off < off:
-            near, off, weights = relisted, still_off, tried
-        elif moved >= reach:  # sites that were not listed took part
-            trust /= 4
+            off, weights = still_off, tried
+        else:
+            near, _ = _listed(blocks, sites, weights)
+            if moved >= reach:  # sites that were not listed took part
+                trust /= 4
         if off <= _UNEVEN * np.sqrt(near.share):
             break
         if moved < reach:  # not the lists: what suits most cells is too warm for a dense cluster
@@ -184,7 +187,7 @@ def calibrate(
     uneven = near.n_blocks == 1 and (off > _UNEVEN * np.sqrt(near.share) or near.share < _FEW)
     if exact or (uneven and not rough):
         weights = power.equalise(near, weights, smoothing=(temperature / 2, temperature / 16), reach=reach)
-        return _settle(np.concatenate(list(blocks())), sites, weights)
+        return _settle(np.concatenate(list(blocks())), sites, weights, once=rough or not exact)
     return weights
 
 
@@ -200,7 +203,7 @@ def _listed(
     return near, float(np.abs(sizes - near.share).max())
 
 
-def _settle(vectors: np.ndarray, sites: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def _settle(vectors: np.ndarray, sites: np.ndarray, weights: np.ndarray, *, once: bool) -> np.ndarray:
     fine = sites.astype(np.float64)
     low, high = len(vectors) // len(sites), -(-len(vectors) // len(sites))
     n_near, off = _NEIGHBOURS, np.inf
@@ -213,6 +216,8 @@ def _settle(vectors: np.ndarray, sites: np.ndarray, weights: np.ndarray) -> np.n
         if off == 0 or n_near > 4 * _NEIGHBOURS:
             return weights
         weights = settle(*neighbour_costs(vectors, codes, fine, weights, n_near), weights)
+        if once:
+            return weights
 
 
 def cell_means(samples: Samples, codes: np.ndarray, codebook: np.ndarray) -> np.ndarray:

@@ -87,7 +87,7 @@ def fit_curve(vectors: Vectors, *, bits: int, seed: int) -> Tour:
     sites, weights = anneal(geometry.vectors, bits, rng)
     order = short_path(sites)
     sites, exact = sites[order], len(samples) <= GEOMETRY_SAMPLES  # of more samples the rest hardly moves a threshold
-    weights = calibrate(lambda: geometry.blocks(samples), sites, weights[order], exact=exact)
+    weights = calibrate(lambda: geometry.blocks(samples), sites, weights[order], exact=exact, rough=True)
     sites, weights = geometry.sites(sites), geometry.scale**2 * weights
     position = Tour(sites, sites, weights, np.empty(0)).position(samples)
     thresholds = interval_thresholds(position, 2**bits, np.arange(1, 2**bits))

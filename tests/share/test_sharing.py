@@ -138,7 +138,7 @@ def test_files_that_differ_or_are_left_are_named(tmp_path):
 def test_the_docs_say_what_was_measured():
     text = " ".join((ROOT / "reports" / "sharing.md").read_text(encoding="utf-8").split())
     killed, ended, gib, *seconds = FIGURES.search(" ".join(PAGE.read_text(encoding="utf-8").split())).groups()
-    assert killed == ended == "twenty" and "bytes of data and reports | 20 | 20: met |" in text
+    assert killed == ended == "twenty" and "bytes of data, reports and dvc.lock | 20 | 20: met |" in text
     mib = re.search(r"files, ([\d ]+) MiB", text)[1].replace(" ", "")
     assert float(gib) == pytest.approx(int(mib) / 1024, abs=0.05)
     assert seconds == [re.search(rf"`dvc repro --pull`, {name} \| ≤ 60 s \| (\d+) s", text)[1] for name in REMOTES]
