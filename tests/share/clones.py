@@ -1,7 +1,7 @@
 """Clones of this project in which a small experiment runs, and what can be asked of them.
 
     reproduced    a clone in which the experiment has run, and is committed
-    Clone         a repository: run commands in it, change a parameter, kill its run, compare its bytes
+    Clone         a repository: run commands in it, change a parameter, compare its bytes
     stages_run    the stages that a command says it ran
     PAGE          docs/sharing.md
 
@@ -12,13 +12,11 @@ test is storage, not mathematics.
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import shutil
-import signal
 import subprocess
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +43,14 @@ def stages_run(output: str) -> list[str]:
 
 @dataclass
 class Clone:
-    """A repository at ``path``, and the timeline of the run that made it, see ``reproduce``."""
+    """A repository at ``path``."""
 
     path: Path
-    timeline: dict[str, float] = field(default_factory=dict)
 
     def clone(self, destination: Path) -> Clone:
         """What `git clone` makes of it: everything but the data."""
         subprocess.run(["git", "clone", "--quiet", self.path, destination], check=True)
-        return Clone(destination, self.timeline)
+        return Clone(destination)
 
     def dvc(self, *arguments: str) -> str:
         """Run a DVC command that must succeed; return what it printed."""
@@ -123,25 +120,6 @@ class Clone:
         assert process.wait() == 0
         return timeline | {"end": time.monotonic() - began}
 
-    def kill(self, moment: float) -> bool:
-        """Start `dvc repro`; kill it and all it started at a moment, in seconds of the timeline.
-
-        What earlier attempts have finished is not run again, so the moment counts from the stage that it falls in, or
-        from the first thereafter. Returns whether there was still something to kill.
-        """
-        order = list(self.timeline)
-        current = max((name for name in order if self.timeline[name] <= moment), key=order.index)
-        process = self.start("repro")
-        if current != "start":
-            awaited = set(order[order.index(current) :])
-            next((line for line in process.stdout if awaited & set(stages_run(line))), None)
-        time.sleep(moment - self.timeline[current])
-        alive = process.poll() is None
-        if alive:
-            os.killpg(process.pid, signal.SIGKILL)
-        process.communicate()
-        return alive
-
 
 def reproduced(folder: Path) -> Clone:
     """Run the small experiment in a fresh clone at ``folder`` and commit what it made."""
@@ -155,6 +133,6 @@ def reproduced(folder: Path) -> Clone:
         np.save(folder / "vectors" / f"{name}_vectors.npy", vectors)
     write_params(folder, SMALL)
     made.dvc("add", "vectors")
-    made.timeline = made.reproduce()
+    made.reproduce()
     made.commit()
     return made

@@ -31,7 +31,7 @@ def origin(tmp_path_factory, _nobodys_settings) -> Clone:
 def alice(origin, tmp_path) -> Clone:
     """A copy of ``origin``, its cache included, that a test may change."""
     shutil.copytree(origin.path, tmp_path / "alice", symlinks=True)
-    return Clone(tmp_path / "alice", origin.timeline)
+    return Clone(tmp_path / "alice")
 
 
 @pytest.fixture

@@ -1,9 +1,8 @@
 """What goes wrong is said, loses nothing, and the next try ends with the same bytes.
 
-`benchmarks/sharing.py kills` kills twenty runs; here it is one, twice.
+Runs that are killed: tests/test_pipeline.py kills one five times, `benchmarks/sharing.py kills` twenty.
 """
 
-import random
 import re
 import shutil
 import subprocess
@@ -15,13 +14,16 @@ from pipeline import environment
 from webdav_server import USERS
 
 LOGIN = {"user": USERS[0], "password": servers.PASSWORD, "jobs": "1"}
+GONE = "Server disconnected without sending a response", "Connection reset by peer"  # whichever is noticed first
 SWEEP = re.search(r"```sh store\n(.*?)```", PAGE.read_text(), flags=re.DOTALL)[1]
 
 
-def says(message, output):
-    """Whether DVC printed a message that the page explains."""
-    assert message in PAGE.read_text(), f"docs/sharing.md does not explain {message!r}"
-    assert message in output, output
+def says(messages, output):
+    """Whether DVC printed one of the messages, all of which the page explains."""
+    messages = (messages,) if isinstance(messages, str) else messages
+    for message in messages:
+        assert message in PAGE.read_text(), f"docs/sharing.md does not explain {message!r}"
+    assert any(message in output for message in messages), output
     return True
 
 
@@ -39,7 +41,7 @@ def test_a_server_dies_in_the_middle_of_a_push(alice, bob, store):
     with servers.webdav(store, dies_at=("PUT", 15)) as address:
         alice.remote(address, **LOGIN)
         status, output = alice.attempt("push", "--run-cache")
-    assert status != 0 and says("Server disconnected without sending a response", output)
+    assert status != 0 and says(GONE, output)
     assert 0 < len(objects(store)) < len(objects(alice.path / ".dvc" / "cache"))
     assert len(sweep(store).split()) == 1  # half of an object, under the name of the whole
     with servers.webdav(store) as address:
@@ -148,14 +150,3 @@ def test_two_runs_in_one_clone(alice):
     first.communicate()
     assert first.returncode == 0
     assert stages_run(alice.dvc("repro", "certificate")) == []
-
-
-def test_a_run_killed_at_random_moments_ends_with_the_same_bytes(alice, bob):
-    shutil.copytree(alice.path / "vectors", bob.path / "vectors")
-    shutil.rmtree(bob.path / "reports")
-    (bob.path / "dvc.lock").unlink()  # nothing has run yet
-    rng = random.Random(0)
-    moments = sorted(rng.uniform(0, alice.timeline["end"]) for _ in range(2))
-    assert sum(bob.kill(moment) for moment in moments) >= len(moments) / 2
-    bob.dvc("repro")
-    assert bob.digests() == alice.digests()
