@@ -265,7 +265,7 @@ def naive_resample(vectors: np.ndarray, curve: np.ndarray) -> np.ndarray:
             share = min(max(float((x - curve[k]) @ along / (along @ along)), 0.0), 1.0)
             point = curve[k] + share * along
             distance = float(((x - point) ** 2).sum())
-            if best is None or distance < best[0] * (1 - 1e-9):  # a tie at a corner stays with the first
+            if best is None or distance < best[0] * (1 - 1e-13):  # a tie at a corner stays with the first
                 best = distance, k, point
         projected[best[1]].append(best[2])
     size = len(vectors) / len(curve)
