@@ -355,9 +355,12 @@ def grid(arguments: argparse.Namespace) -> None:
     train = draw_population(arguments.train, seed=TRAIN_SEED)
     test = draw_population(arguments.test, seed=TEST_SEED)
     with threads(arguments.workers):
+        fitted: dict[str, dict[int, list[Any]]] = {}
         with Peak(proportional_memory, every=0.2) as peak:
-            for method in FITS:
-                record.add("method", method=method, **grid_method(method, train, test, arguments))
+            for method in ("kmeans", "balanced", "curve", "tree"):
+                cells = {"cells": fitted["balanced"]} if method == "curve" else {}
+                fitted[method], seconds = grid_method(method, train, test, arguments, **cells)
+                record.add("method", method=method, **seconds)
         record.add("memory", peak_gib=peak.value / GIB)
         scaled = train / np.float32(global_scale(train))
         part = scaled[: BATCH * arguments.steps]
@@ -371,14 +374,16 @@ def grid(arguments: argparse.Namespace) -> None:
             record.add("trainer", method=name, seconds_an_epoch=seconds)
 
 
-def grid_method(method: str, train: np.ndarray, test: np.ndarray, arguments: argparse.Namespace) -> dict[str, float]:
-    """Seconds of fits, codes and metrics."""
+def grid_method(
+    method: str, train: np.ndarray, test: np.ndarray, arguments: argparse.Namespace, **given: Any
+) -> tuple[dict[int, list[Any]], dict[str, float]]:
+    """Fitted quantisers; seconds of fits, codes and metrics."""
     fitted: dict[int, list[Any]] = {}
     codes: dict[int, np.ndarray] = {}
 
     def fit() -> None:
         options = {"bits": arguments.bits, "repeats": arguments.repeats, "workers": arguments.workers}
-        fitted.update(registry.fit(method, train, seed=0, progress=True, **options))
+        fitted.update(registry.fit(method, train, seed=0, progress=True, **options, **given))
 
     def encode() -> None:
         codes.update({b: np.stack([one.encode(test) for one in fitted[b]]) for b in arguments.bits})
@@ -388,7 +393,7 @@ def grid_method(method: str, train: np.ndarray, test: np.ndarray, arguments: arg
             rng = generator(0, method, b)
             occupancy_table(codes[b], 2**b, n_train=len(train), simulations=1000, bootstrap=200, rng=rng)
 
-    return {"fit_seconds": timed(fit), "codes_seconds": timed(encode), "metrics_seconds": timed(measure)}
+    return fitted, {"fit_seconds": timed(fit), "codes_seconds": timed(encode), "metrics_seconds": timed(measure)}
 
 
 def steps_of_epoch(n_samples: int) -> int:
@@ -677,9 +682,9 @@ def grid_section(options: dict[str, Any], tables: dict[str, pd.DataFrame]) -> li
     return [
         f"{style.grouped(options['train'])} training and {style.grouped(options['test'])} test samples of "
         f"{DIMENSION} dimensions, {span(options['bits'])} bits, {options['repeats']} repeats; {options['workers']} "
-        "processes of one thread each. A tree is fitted once a repeat, for all bitrates. Codes are those of the test "
-        "samples; metrics come with their floors and standard errors. Memory is the peak, pages that processes share "
-        "counted once.",
+        "processes of one thread each. A tree is fitted once a repeat, for all bitrates; curves are strung from the "
+        "balanced cells. Codes are those of the test samples; metrics come with their floors, which all repeats share, "
+        "and standard errors. Memory is the peak, pages that processes share counted once.",
         table_of(["", "aim", ""], aims),
         table_of(
             ["method", *(name.removesuffix("_seconds") + ", s" for name in methods.columns)],

@@ -94,6 +94,24 @@ def test_one_tree_serves_all_bitrates():
         assert np.array_equal(short.encode(VECTORS), long.encode(VECTORS) >> 2)
 
 
+def test_curves_of_given_cells_are_those_of_the_same_bitrate_and_repeat():
+    cells = registry.fit("balanced", VECTORS, bits=[2, 3], repeats=2, seed=0)
+    curves = registry.fit("curve", VECTORS, bits=[2, 3], repeats=2, seed=0, cells=cells)
+    for bits in (2, 3):
+        for curve, one in zip(curves[bits], cells[bits], strict=True):
+            order = np.argsort(curve.sites, axis=0)[:, 0]
+            assert np.allclose(curve.sites[order], one.sites[np.argsort(one.sites, axis=0)[:, 0]], rtol=1e-5)
+            assert set(np.bincount(curve.encode(VECTORS), minlength=2**bits)) <= {400 // 2**bits}
+
+
+def test_cells_of_another_method_or_too_few_are_named():
+    cells = registry.fit("balanced", VECTORS, bits=[2], repeats=1, seed=0)
+    with pytest.raises(InputError, match=r"cells=\[2\] are for method='curve', not 'kmeans'"):
+        registry.fit("kmeans", VECTORS, bits=[2], seed=0, cells=cells)
+    with pytest.raises(InputError, match=r"too few at bits=\[2, 3\], where repeats=2"):
+        registry.fit("curve", VECTORS, bits=[2, 3], repeats=2, seed=0, cells=cells)
+
+
 def test_mistakes_are_named_before_anything_is_fitted():
     with pytest.raises(InputError, match="method='ballanced' is not known; did you mean 'balanced'"):
         registry.fit("ballanced", VECTORS, bits=[2], seed=0)

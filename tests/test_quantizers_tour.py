@@ -137,3 +137,14 @@ def test_new_samples_are_even_up_to_the_sampling_limit():
 def test_a_curve_joins_two_codewords_at_least():
     with pytest.raises(InputError, match="bits=0: a curve joins at least 2 codewords, 1 bit"):
         fit_curve(gaussian(50), bits=0, seed=0)
+
+
+def test_cells_fitted_before_are_strung_on_the_tour():
+    vectors = gaussian(2000)
+    cells = fit_balanced(vectors, bits=5, seed=0)
+    curve = fit_curve(vectors, bits=5, seed=0, cells=cells)
+    assert set(np.bincount(curve.encode(vectors), minlength=32)) <= {62, 63}
+    errors = [distortion(vectors, fitted.codebook, fitted.encode(vectors)) for fitted in (curve, cells)]
+    assert errors[0] < 1.02 * errors[1]
+    with pytest.raises(InputError, match=r"cells of shape \[32, 8\] should be \[K=16, D=8\]: fit them with the same"):
+        fit_curve(vectors, bits=4, seed=0, cells=cells)

@@ -69,7 +69,11 @@ class Geometry:
     def blocks(self, samples: Samples) -> Iterator[np.ndarray]:
         """All samples, moved likewise, in blocks float32 [n, D]."""
         for _, block in samples.blocks(entries=GEOMETRY_SAMPLES * samples.shape[1]):
-            yield (block - self.center) / np.float32(self.scale)
+            yield self.inside(block)
+
+    def inside(self, vectors: np.ndarray) -> np.ndarray:
+        """Vectors in embedding units, moved likewise, float32."""
+        return (vectors - self.center) / np.float32(self.scale)
 
     def sites(self, sites: np.ndarray) -> np.ndarray:
         """Sites in embedding units, float32."""
@@ -110,13 +114,12 @@ def anneal(
     for cooler in _COOLER:
         means, sizes = power.group_means(early, leaf, n_sites)
         sites, offsets = rule(means * sizes[:, None], sizes)
-        state = _rounds(early, leaf, (sites, -offsets, offsets), rule, cooler * ladder)
+        state, _ = _rounds(early, leaf, (sites, -offsets, offsets), rule, cooler * ladder)
         codes = nearest_codewords(vectors, *state[:2])
-        state = _rounds(vectors, codes, state, rule, cooler * np.full(_ROUNDS[1], last))
-        codes = nearest_codewords(vectors, *state[:2])
+        state, codes = _rounds(vectors, codes, state, rule, cooler * np.full(_ROUNDS[1], last))
         if np.bincount(codes, minlength=n_sites).all():
             break
-    sites, weights, _ = _rounds(vectors, codes, state, rule, cooler * np.array(further))
+    (sites, weights, _), _ = _rounds(vectors, codes, state, rule, cooler * np.array(further))
     return sites, weights - weights.mean()
 
 
@@ -128,8 +131,10 @@ State = tuple[np.ndarray, np.ndarray, np.ndarray]
 """Sites [K, D], weights [K] and offsets [K]."""
 
 
-def _rounds(vectors: np.ndarray, codes: np.ndarray, state: State, rule: Rule, temperatures: np.ndarray) -> State:
-    """Sites, weights and offsets after a round at each temperature, in typical leads."""
+def _rounds(
+    vectors: np.ndarray, codes: np.ndarray, state: State, rule: Rule, temperatures: np.ndarray
+) -> tuple[State, np.ndarray]:
+    """The state, and the codes before its sites moved last, after a round at each temperature, in typical leads."""
     sites, weights, offsets = state
     lead = 0.0
     for temperature in temperatures:
@@ -141,7 +146,7 @@ def _rounds(vectors: np.ndarray, codes: np.ndarray, state: State, rule: Rule, te
         codes = near.codes(weights)
         sites, moved = rule(soft.sums, soft.sizes)
         weights, offsets = weights + offsets - moved, moved
-    return sites, weights, offsets
+    return (sites, weights, offsets), codes
 
 
 def typical_lead(near: power.Neighbourhood, weights: np.ndarray) -> float:

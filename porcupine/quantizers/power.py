@@ -28,7 +28,8 @@ _SLOW = 0.5  # a second derivative serves another step if what is missing fell b
 _STRIDE = 10  # largest step of a weight, in units of the smoothing
 _LEADS = 8192  # samples behind quantiles of leads
 _CHUNK = 2**17  # entries of the arrays that are worked on at a time: they stay in the cache
-_WIDTHS, _MANY = (64, 256), 256  # samples of a tile, where cells hold few of them and many
+_WIDTHS = 32, 64, 96, 128, 192, 256  # samples of a tile
+_WORK = 64  # for each tile, in units of that for a sample
 _NOTHING = 1e-4  # of a sample: what two cells share of a tile, below which it does not count as curvature
 _FIRST = 4  # of the sites in a list over those that list a site since they would lose samples to it first
 
@@ -213,8 +214,8 @@ class _Chunk(NamedTuple):
 
 def _tiles(codes: np.ndarray, n_cells: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Cell int [t], samples int [t, T] and validity float32 [t, T] of tiles that hold all samples, cell by cell."""
-    width = _WIDTHS[len(codes) > _MANY * n_cells]
     sizes = np.bincount(codes, minlength=n_cells)
+    width = min(_WIDTHS, key=lambda wide: int((-(-sizes // wide)).sum()) * (wide + _WORK))
     ends, n_tiles = sizes.cumsum(), -(-sizes // width)
     cells = np.repeat(np.arange(n_cells), n_tiles)
     number = np.arange(len(cells)) - np.repeat(n_tiles.cumsum() - n_tiles, n_tiles)
@@ -254,14 +255,15 @@ def equalise(
     lowest, highest = weights - reach, weights + reach
     temperature, last = smoothing
     while True:
-        soft, hessian = near.soften(weights, temperature), None
+        soft, hessian = near.soften(weights, temperature, curved=True), None
         for _ in range(steps):
             missing = share - soft.sizes
             if np.abs(missing).max() < max(tolerance * np.sqrt(share), 0.3):
                 break
             fresh = hessian is None
             if hessian is None:
-                hessian = _hessian(near.soften(weights, temperature, curved=True).curvature, share)
+                soft = soft if len(soft.curvature) else near.soften(weights, temperature, curved=True)
+                hessian = _hessian(soft.curvature, share)
             step = temperature * cho_solve(hessian, missing)
             step = np.clip(step - step.mean(), -_STRIDE * temperature, _STRIDE * temperature)
             for _ in range(10):

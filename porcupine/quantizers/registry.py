@@ -13,7 +13,7 @@ balanced          power cells of equal share
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
@@ -57,6 +57,7 @@ def fit(
     replace_below: float = 0.01,
     replace_until: float = 0.8,
     device: torch.device | str = "cpu",
+    cells: Mapping[int, Sequence[Quantizer]] | None = None,
     workers: int = 1,
     progress: bool = False,
 ) -> dict[int, list[Quantizer]]:
@@ -68,16 +69,20 @@ def fit(
     training, device : of the methods that are trained by gradient, in memory: vq, sfvq, diveq and sf_diveq. The number
         of repeats in ``training`` is not used.
     replace_every, replace_below, replace_until : of `vq.train_vq`; the last one of `diveq.train_diveq`, too.
+    cells : for method curve, what method balanced fitted for the same vectors, bits and repeats, to string on tours
+        instead of cells of its own (`tour.fit_curve`): the two together are then hardly slower than one of them.
     workers : processes of the other methods, whose results do not depend on it; 0 means one a core.
     Returns bits -> one quantiser a repeat.
-    Raises InputError where the method is unknown or its package missing, K > N, or vectors are unusable.
+    Raises InputError where the method is unknown or its package missing, K > N, vectors are unusable, or cells are for
+    another method or missing at a bitrate or repeat.
     """
     if method not in METHODS:
         raise InputError(f"method={method!r} is not known{nearest(method, METHODS)}")
     samples = Samples(vectors)
     samples.require(2 ** max(bits))
     if method in _FITS:
-        return _fit_apart(method, vectors, bits, repeats, seed=seed, workers=workers, progress=progress)
+        given = _given(method, bits, repeats, cells) if cells is not None else {}
+        return _fit_apart(method, vectors, bits, repeats, given, seed=seed, workers=workers, progress=progress)
 
     # Here, since the processes of the other methods would take longer to import torch than to fit.
     with extra("torch"):
@@ -111,15 +116,36 @@ def _each(train: Callable[..., np.ndarray], vectors: np.ndarray, *, bits: Sequen
     return {b: train(vectors, bits=b, **options) for b in bits}
 
 
+def _given(
+    method: str, bits: Sequence[int], repeats: int, cells: Mapping[int, Sequence[Quantizer]]
+) -> dict[tuple[int, int], Quantizer]:
+    """The cells by bitrate and repeat."""
+    if method != "curve":
+        raise InputError(f"cells={list(cells)} are for method='curve', not {method!r}: leave them out")
+    lacking = [b for b in bits if len(cells.get(b, ())) < repeats]
+    if lacking:
+        have = {b: len(fits) for b, fits in cells.items()}
+        raise InputError(f"cells={have} (bits: repeats) have too few at bits={lacking}, where repeats={repeats}")
+    return {(b, repeat): cells[b][repeat] for b in bits for repeat in range(repeats)}
+
+
 def _fit_apart(
-    method: str, vectors: Vectors, bits: Sequence[int], repeats: int, *, seed: int, workers: int, progress: bool
+    method: str,
+    vectors: Vectors,
+    bits: Sequence[int],
+    repeats: int,
+    given: Mapping[tuple[int, int], Quantizer],
+    *,
+    seed: int,
+    workers: int,
+    progress: bool,
 ) -> dict[int, list[Quantizer]]:
     """Fit each bitrate and repeat by itself; of a tree the deepest alone, which holds the others."""
     fitted_bits = [max(bits)] if method == "tree" else sorted(bits, reverse=True)  # the longest first
     tasks = [(b, repeat) for b in fitted_bits for repeat in range(repeats)]
     results = ordered_map(
         partial(_fit_one, method=method, vectors=vectors, seed=seed),
-        tasks,
+        [(*task, {"cells": given[task]} if task in given else {}) for task in tasks],
         workers=workers,
         description=f"fit {method}" if progress else "",
         unit="codebook",
@@ -131,7 +157,8 @@ def _fit_apart(
     return {b: [by_task[b, repeat] for repeat in range(repeats)] for b in bits}
 
 
-def _fit_one(task: tuple[int, int], method: str, vectors: Vectors, seed: int) -> Quantizer:
-    bits, repeat = task
+def _fit_one(task: tuple[int, int, dict[str, Any]], method: str, vectors: Vectors, seed: int) -> Quantizer:
+    bits, repeat, options = task
     with threadpool_limits(1):  # with more threads sums have another order, and results other bytes
-        return _FITS[method](vectors, bits=bits, seed=int(generator(seed, method, repeat).integers(2**63)))
+        fit_seed = int(generator(seed, method, repeat).integers(2**63))
+        return _FITS[method](vectors, bits=bits, seed=fit_seed, **options)

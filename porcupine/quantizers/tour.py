@@ -19,6 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from porcupine.errors import InputError
+from porcupine.quantizers.balanced import PowerCells
 from porcupine.quantizers.base import Nearest, Quantizer, nearest_blocks
 from porcupine.quantizers.cells import GEOMETRY_SAMPLES, Geometry, anneal, calibrate, cell_means
 from porcupine.quantizers.occurrence import interval_codes, interval_thresholds
@@ -71,12 +72,14 @@ def _cost(vectors: np.ndarray, sites: np.ndarray, weights: np.ndarray) -> np.nda
     return np.einsum("nd,nd->n", offset, offset) - weights
 
 
-def fit_curve(vectors: Vectors, *, bits: int, seed: int) -> Tour:
+def fit_curve(vectors: Vectors, *, bits: int, seed: int, cells: PowerCells | None = None) -> Tour:
     """Fit K = 2^bits intervals of N/K training samples, give or take one, along one curve.
 
     vectors : float [N, D], in memory or not.
     bits : at least 1.
-    Raises InputError where K > N, or vectors are unusable or all equal.
+    cells : what `balanced.fit_balanced` made of the same vectors, to string on the tour; None to fit other cells first,
+        which takes most of the time.
+    Raises InputError where K > N, vectors are unusable or all equal, or the cells are not K of D dimensions.
     """
     if bits < 1:
         raise InputError(f"bits={bits}: a curve joins at least 2 codewords, 1 bit")
@@ -84,7 +87,13 @@ def fit_curve(vectors: Vectors, *, bits: int, seed: int) -> Tour:
     samples.require(2**bits)
     rng = generator(seed, "curve", bits)
     geometry = Geometry.of(samples, rng)
-    sites, weights = anneal(geometry.vectors, bits, rng)
+    if cells is None:
+        sites, weights = anneal(geometry.vectors, bits, rng)
+    elif cells.sites.shape == (2**bits, samples.shape[1]):
+        sites, weights = geometry.inside(cells.sites), cells.weights / geometry.scale**2
+    else:
+        wanted = f"[K={2**bits}, D={samples.shape[1]}]"
+        raise InputError(f"cells of shape {list(cells.sites.shape)} should be {wanted}: fit them with the same bits")
     order = short_path(sites)
     sites, exact = sites[order], len(samples) <= GEOMETRY_SAMPLES  # of more samples the rest hardly moves a threshold
     weights = calibrate(lambda: geometry.blocks(samples), sites, weights[order], exact=exact, rough=True)
