@@ -386,7 +386,10 @@ def grid_method(
         fitted.update(registry.fit(method, train, seed=0, progress=True, **options, **given))
 
     def encode() -> None:
-        codes.update({b: np.stack([one.encode(test) for one in fitted[b]]) for b in arguments.bits})
+        most = max(arguments.bits)
+        for b in sorted(arguments.bits, reverse=True):
+            nested = method == "tree" and b < most  # a tree's codes of fewer bits are the first bits of the longest
+            codes[b] = codes[most] >> (most - b) if nested else np.stack([one.encode(test) for one in fitted[b]])
 
     def measure() -> None:
         for b in arguments.bits:
