@@ -106,8 +106,9 @@ def test_curves_of_given_cells_are_those_of_the_same_bitrate_and_repeat():
 
 def test_cells_of_another_method_or_too_few_are_named():
     cells = registry.fit("balanced", VECTORS, bits=[2], repeats=1, seed=0)
-    with pytest.raises(InputError, match=r"cells=\[2\] are for method='curve', not 'kmeans'"):
-        registry.fit("kmeans", VECTORS, bits=[2], seed=0, cells=cells)
+    for method in ("kmeans", "vq"):
+        with pytest.raises(InputError, match=rf"cells=\[2\] are for method='curve', not '{method}'"):
+            registry.fit(method, VECTORS, bits=[2], seed=0, training=TRAINING, cells=cells)
     with pytest.raises(InputError, match=r"too few at bits=\[2, 3\], where repeats=2"):
         registry.fit("curve", VECTORS, bits=[2, 3], repeats=2, seed=0, cells=cells)
 

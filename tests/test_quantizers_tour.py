@@ -148,3 +148,5 @@ def test_cells_fitted_before_are_strung_on_the_tour():
     assert errors[0] < 1.02 * errors[1]
     with pytest.raises(InputError, match=r"cells of shape \[32, 8\] should be \[K=16, D=8\]: fit them with the same"):
         fit_curve(vectors, bits=4, seed=0, cells=cells)
+    with pytest.raises(InputError, match="cells are a Nearest, should be the PowerCells of fit_balanced"):
+        fit_curve(vectors, bits=5, seed=0, cells=Nearest(cells.codebook))

@@ -70,7 +70,7 @@ def fit(
         of repeats in ``training`` is not used.
     replace_every, replace_below, replace_until : of `vq.train_vq`; the last one of `diveq.train_diveq`, too.
     cells : for method curve, what method balanced fitted for the same vectors, bits and repeats, to string on tours
-        instead of cells of its own (`tour.fit_curve`): the two together are then hardly slower than one of them.
+        instead of cells of its own, which take most of the time of a curve (`tour.fit_curve`).
     workers : processes of the other methods, whose results do not depend on it; 0 means one a core.
     Returns bits -> one quantiser a repeat.
     Raises InputError where the method is unknown or its package missing, K > N, vectors are unusable, or cells are for
@@ -80,8 +80,8 @@ def fit(
         raise InputError(f"method={method!r} is not known{nearest(method, METHODS)}")
     samples = Samples(vectors)
     samples.require(2 ** max(bits))
+    given = _given(method, bits, repeats, cells) if cells is not None else {}
     if method in _FITS:
-        given = _given(method, bits, repeats, cells) if cells is not None else {}
         return _fit_apart(method, vectors, bits, repeats, given, seed=seed, workers=workers, progress=progress)
 
     # Here, since the processes of the other methods would take longer to import torch than to fit.

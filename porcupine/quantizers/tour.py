@@ -79,7 +79,7 @@ def fit_curve(vectors: Vectors, *, bits: int, seed: int, cells: PowerCells | Non
     bits : at least 1.
     cells : what `balanced.fit_balanced` made of the same vectors, to string on the tour; None to fit other cells first,
         which takes most of the time.
-    Raises InputError where K > N, vectors are unusable or all equal, or the cells are not K of D dimensions.
+    Raises InputError where K > N, vectors are unusable or all equal, or the cells are not K of D dimensions, balanced.
     """
     if bits < 1:
         raise InputError(f"bits={bits}: a curve joins at least 2 codewords, 1 bit")
@@ -89,6 +89,8 @@ def fit_curve(vectors: Vectors, *, bits: int, seed: int, cells: PowerCells | Non
     geometry = Geometry.of(samples, rng)
     if cells is None:
         sites, weights = anneal(geometry.vectors, bits, rng)
+    elif not isinstance(cells, PowerCells):
+        raise InputError(f"cells are a {type(cells).__name__}, should be the PowerCells of fit_balanced")
     elif cells.sites.shape == (2**bits, samples.shape[1]):
         sites, weights = geometry.inside(cells.sites), cells.weights / geometry.scale**2
     else:
