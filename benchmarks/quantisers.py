@@ -339,7 +339,7 @@ def dense_products(method: str, n: int, d: int, bits: int, rounds: int) -> float
     if method == "kmeans":
         return 2.0 * n * d * k * (rounds + 1)
     near, (least, a_cell) = min(cells._NEIGHBOURS, k), cells._EARLY_SAMPLES
-    early, (first, last) = min(n, least + a_cell * k), cells._ROUNDS
+    early, (first, last) = min(n, least + a_cell * k), cells.ROUNDS
     anneal = 2 * (first * early + last * n) * near + n * k
     calibrate = 2 * (n * k + n * near)
     means = {"balanced": n * k, "curve": n * k, "tree": 2 * n * k}[method]

@@ -30,7 +30,7 @@ def test_the_dual_falls_as_cells_grow(temperature):
         up, down = (near.soften(weights + sign * step * np.eye(6)[site], temperature) for sign in (1, -1))
         assert (up.dual - down.dual) / (2 * step) == pytest.approx(200 / 6 - size, abs=0.02)
         slope = temperature * (up.sizes - down.sizes) / (2 * step)
-        np.testing.assert_allclose(slope, size * np.eye(6)[site] - soft.curvature[site], atol=0.02)
+        np.testing.assert_allclose(slope, size * np.eye(6)[site] - soft.curvature.toarray()[site], atol=0.02)
 
 
 def test_memberships_by_hand():
@@ -55,7 +55,7 @@ def test_soft_cells_are_those_of_all_samples_and_sites(n_samples, n_sites, entri
     codes = np.argmin(costs, axis=1)
     soft = near.add(vectors, codes).soften(weights, 0.7, curved=True, vectors=vectors)
     np.testing.assert_allclose(soft.sizes, members.sum(axis=0), rtol=1e-4)
-    np.testing.assert_allclose(soft.curvature, members.T @ members, atol=1e-3)
+    np.testing.assert_allclose(soft.curvature.toarray(), members.T @ members, atol=1e-3)
     np.testing.assert_allclose(soft.sums, members.T @ vectors, atol=2e-3)
     assert np.array_equal(near.codes(weights), np.argmin(costs - weights, axis=1))
 

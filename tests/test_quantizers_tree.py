@@ -6,7 +6,6 @@ from porcupine.quantizers import tree as module
 from porcupine.quantizers.base import distortion
 from porcupine.quantizers.halving import halve
 from porcupine.quantizers.power import group_means
-from porcupine.quantizers.samples import Samples
 from porcupine.quantizers.tree import Tree, fit_tree
 
 
@@ -136,11 +135,10 @@ def test_the_sum_over_levels_is_the_distance_to_one_site(vectors):
     np.testing.assert_allclose(((vectors[:50, None] - sites) ** 2).sum(axis=-1) + offsets, wanted, rtol=1e-4)
 
 
-def test_leads_do_not_depend_on_the_blocks(tree, vectors):
-    node = tree.prefix(3).encode(vectors)
-    together = module._lead(Samples(vectors), node, 3, tree.sites, tree.weights)
-    apart = module._lead(Samples([vectors[:1], vectors[1:77], vectors[77:]]), node, 3, tree.sites, tree.weights)
-    assert np.array_equal(together, apart)
+def test_codes_do_not_depend_on_the_blocks(tree, vectors):
+    together = tree.encode(vectors)
+    assert np.array_equal(together, tree.encode([vectors[:1], vectors[1:77], vectors[77:]]))
+    assert np.array_equal(together, np.concatenate([tree.encode(vector[None]) for vector in vectors]))
 
 
 @pytest.mark.parametrize("bits", [0, 7])

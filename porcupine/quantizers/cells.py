@@ -33,7 +33,9 @@ SMOOTHING = 0.3
 
 _NEIGHBOURS = 32
 _EARLY_SAMPLES = 8192, 128  # and so many a cell are enough for the first rounds
-_ROUNDS = 16, 8  # on those, and on all
+ROUNDS = 16, 8
+"""On those, and on all."""
+
 _FIRST_TEMPERATURE = 1.0  # in typical leads
 _LAST_TEMPERATURE = 4.0, 0.1, 0.5  # over the root of a cell's samples, at least, at most
 _COOLER = 1.0, 0.3, 0.1, 0.01  # one attempt after the other, while sites merge, which no weights can part
@@ -92,6 +94,9 @@ def anneal(
     bits: int,
     rng: np.random.Generator,
     rule_of: Callable[[np.ndarray, np.ndarray], Rule] | None = None,
+    *,
+    rounds: tuple[int, int] = ROUNDS,
+    cooled: float = 1.0,
     further: Sequence[float] = (),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lloyd's algorithm with cells of one size, memberships soft at first, which finds better optima.
@@ -102,6 +107,8 @@ def anneal(
     vectors : float32 [N, D], of unit variance.
     bits : log2 K.
     rule_of : samples and the leaves of their halving -> where the sites of given cells lie; at the means, if None.
+    rounds : on some of the samples, and on all.
+    cooled : their temperatures are so many times the usual ones.
     further : temperatures of rounds at the end, in typical leads.
     Returns sites float32 [K, D] and weights float64 [K], not settled yet.
     """
@@ -110,13 +117,13 @@ def anneal(
     rule = rule_of(early, leaf) if rule_of else _means
     factor, least, most = _LAST_TEMPERATURE
     last = min(max(factor * np.sqrt(n_sites / len(vectors)), least), most)
-    ladder = _FIRST_TEMPERATURE * (last / _FIRST_TEMPERATURE) ** np.linspace(0, 1, _ROUNDS[0])
+    ladder = _FIRST_TEMPERATURE * (last / _FIRST_TEMPERATURE) ** np.linspace(0, 1, rounds[0])
     for cooler in _COOLER:
         means, sizes = power.group_means(early, leaf, n_sites)
         sites, offsets = rule(means * sizes[:, None], sizes)
-        state, _ = _rounds(early, leaf, (sites, -offsets, offsets), rule, cooler * ladder)
+        state, _ = _rounds(early, leaf, (sites, -offsets, offsets), rule, cooler * cooled * ladder)
         codes = nearest_codewords(vectors, *state[:2])
-        state, codes = _rounds(vectors, codes, state, rule, cooler * np.full(_ROUNDS[1], last))
+        state, codes = _rounds(vectors, codes, state, rule, np.full(rounds[1], cooler * cooled * last))
         if np.bincount(codes, minlength=n_sites).all():
             break
     (sites, weights, _), _ = _rounds(vectors, codes, state, rule, cooler * np.array(further))

@@ -20,10 +20,11 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
-from scipy.sparse import csr_matrix
+from scipy.sparse import csr_matrix, diags
+from scipy.sparse.linalg import cg
 
 _RIDGE = 1e-2  # keeps the curvature of cells without a neighbour in reach away from 0, relative
+_SOLVED = 1e-3  # what a step may leave of the equations that it solves, relative
 _SLOW = 0.5  # a second derivative serves another step if what is missing fell below so much of itself
 _STRIDE = 10  # largest step of a weight, in units of the smoothing
 _LEADS = 8192  # samples behind quantiles of leads
@@ -81,13 +82,13 @@ class Soft:
     """Soft membership of the samples in power cells: softmax of (w - cost) / temperature.
 
     sizes : float64 [K], summed memberships; dual : what `equalise` maximises, Σ_x softmin_k(cost - w) + N/K Σ w.
-    curvature : float64 [K, K], summed products of the memberships of two sites; empty where not asked for.
+    curvature : sparse float64 [K, K], summed products of the memberships of two sites; empty where not asked for.
     sums : float64 [K, D], of the samples by membership; empty where not asked for.
     """
 
     sizes: np.ndarray
     dual: float
-    curvature: np.ndarray
+    curvature: csr_matrix
     sums: np.ndarray
 
 
@@ -138,7 +139,7 @@ class Neighbourhood:
         """Soft cells of weights float [K] at a temperature in squared units; with sums of ``vectors``, if given."""
         n_sites = len(self.sites)
         sizes, dual = np.zeros(n_sites + 1), self.share * float(weights.sum())
-        shared: list[tuple[np.ndarray, np.ndarray]] = []
+        shared: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         sums = np.zeros((n_sites + 1, self.sites.shape[1]) if vectors is not None else (0, 0))
         scaled = np.append(weights / temperature, -np.inf).astype(np.float32)
         for near, samples, valid, costs in self._chunks:
@@ -155,14 +156,14 @@ class Neighbourhood:
             if curved:
                 products = tiles @ tiles.swapaxes(1, 2)
                 tile, first, second = np.nonzero(products > _NOTHING)
-                shared.append((near[tile, first] * n_sites + near[tile, second], products[tile, first, second]))
+                shared.append((products[tile, first, second], near[tile, first], near[tile, second]))
             if vectors is not None:
                 parts = (tiles @ vectors[samples]).reshape(near.size, -1)
                 sums += group_sums(parts, near.ravel(), n_sites + 1)
-        curvature: np.ndarray = np.zeros((0, 0))
+        curvature = csr_matrix((0, 0))
         if curved:
-            pairs, amounts = (np.concatenate(column) for column in zip(*shared, strict=True))
-            curvature = np.bincount(pairs, amounts, n_sites**2).reshape(n_sites, n_sites)
+            amounts, *pair = (np.concatenate(column) for column in zip(*shared, strict=True))
+            curvature = csr_matrix((amounts.astype(np.float64), pair), shape=(n_sites, n_sites))
         return Soft(sizes[:-1], dual, curvature, sums[:-1])
 
     def codes(self, weights: np.ndarray) -> np.ndarray:
@@ -262,9 +263,9 @@ def equalise(
                 break
             fresh = hessian is None
             if hessian is None:
-                soft = soft if len(soft.curvature) else near.soften(weights, temperature, curved=True)
-                hessian = _hessian(soft.curvature, share)
-            step = temperature * cho_solve(hessian, missing)
+                soft = soft if soft.curvature.nnz else near.soften(weights, temperature, curved=True)
+                hessian = diags(_RIDGE * share + soft.curvature @ np.ones(len(weights))) - soft.curvature
+            step = temperature * cg(hessian, missing, rtol=_SOLVED, M=diags(1 / hessian.diagonal()))[0]
             step = np.clip(step - step.mean(), -_STRIDE * temperature, _STRIDE * temperature)
             for _ in range(10):
                 tried = np.clip(weights + step, lowest, highest)
@@ -284,10 +285,3 @@ def equalise(
             return weights - weights.mean()
         temperature = max(temperature / 2, last)
 
-
-def _hessian(curvature: np.ndarray, share: float) -> tuple[np.ndarray, bool]:
-    """Factor of the second derivative of the smoothed dual, negated, times the temperature."""
-    hessian, diagonal = -curvature, np.arange(len(curvature))
-    hessian[diagonal, diagonal] = 0
-    hessian[diagonal, diagonal] = _RIDGE * share - hessian.sum(axis=1)
-    return cho_factor(hessian, overwrite_a=True, check_finite=False)

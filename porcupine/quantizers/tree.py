@@ -12,6 +12,7 @@ its ancestors: a power diagram again (`porcupine.quantizers.power`), whose leave
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -19,8 +20,8 @@ import numpy as np
 
 from porcupine.errors import InputError
 from porcupine.quantizers import power
-from porcupine.quantizers.base import Quantizer
-from porcupine.quantizers.cells import Geometry, anneal, calibrate, cell_means
+from porcupine.quantizers.base import FINER, ROUNDING, Quantizer
+from porcupine.quantizers.cells import Geometry, anneal, cell_means
 from porcupine.quantizers.samples import Samples, Vectors
 from porcupine.randomness import generator
 
@@ -28,7 +29,10 @@ MIN_SHARED_BITS = 4
 """Levels below it weigh less: nobody who wants fewer bits is helped at the cost of all others."""
 
 _COARSE_WEIGHT = 0.3
-_ENTRIES = 2**21  # of a block of samples on its way down
+_ROUNDS = 8, 4  # half of what cells of one level take: more gains nothing
+_COOLED = 0.3  # leaves of one parent lie close together, and merge where it is warmer
+_AT_ONCE = 4  # levels, whose costs are held for all samples while these are halved
+_ENTRIES = 2**20  # of a block of samples, and of its costs
 _WARMER = 8.0, 2.0, 2, 8
 """Temperature of the last rounds: 8 typical leads over the root of the samples a leaf, at most 2; so many rounds, and
 so many samples a leaf at least: fewer would let leaves merge.
@@ -78,11 +82,22 @@ class Tree(Quantizer):
         samples = Samples(vectors)
         if samples.shape[1] != self.sites.shape[1]:
             raise InputError(f"vectors have D={samples.shape[1]} dimensions, the tree has D={self.sites.shape[1]}")
-        node = np.zeros(len(samples), dtype=np.int64)
-        for level in range(self.bits):
-            lead = _lead(samples, node, level, self.sites, self.weights)
-            node = 2 * node + (lead >= self.thresholds[2**level - 1 + node])
-        return node.astype(np.int32)
+        leaves, codes = _Leaves(self.sites, self.weights), np.empty(len(samples), dtype=np.int32)
+        for rows, block in leaves.blocks(samples, 0):
+            found, unsure = self._descend(leaves, block, np.float32)
+            found[unsure], _ = self._descend(leaves, block[unsure], np.float64)
+            codes[rows] = found
+        return codes
+
+    def _descend(self, leaves: _Leaves, vectors: np.ndarray, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+        """Codes of vectors [n, D], int [n], worked out in ``dtype``; and which were too near a threshold for it."""
+        node, rounding = np.zeros(len(vectors), dtype=np.int64), leaves.rounding(vectors, dtype)
+        unsure = np.zeros(len(vectors), dtype=bool)
+        for level, cheapest in enumerate(leaves.cheapest(vectors, 0, 0, self.bits, dtype)):
+            over = _lead(cheapest, node) - self.thresholds[2**level - 1 + node]
+            unsure |= np.abs(over) <= rounding
+            node = 2 * node + (over >= -rounding)
+        return node, np.flatnonzero(unsure)
 
 
 def fit_tree(vectors: Vectors, *, bits: int, seed: int) -> Tree:
@@ -101,10 +116,10 @@ def fit_tree(vectors: Vectors, *, bits: int, seed: int) -> Tree:
     factor, most, rounds, least = _WARMER
     warm = min(factor * np.sqrt(2**bits / len(geometry.vectors)), most)
     further = [warm] * rounds if len(geometry.vectors) >= least * 2**bits else []
-    sites, _ = anneal(geometry.vectors, bits, rng, partial(_Ancestors, bits=bits), further)
-    weights = calibrate(lambda: geometry.blocks(samples), sites, np.zeros(2**bits), rough=True)
+    rule = partial(_Ancestors, bits=bits)
+    sites, weights = anneal(geometry.vectors, bits, rng, rule, rounds=_ROUNDS, cooled=_COOLED, further=further)
     sites, weights = geometry.sites(sites), geometry.scale**2 * weights
-    thresholds, codes = _halved(samples, bits, sites, weights)
+    thresholds, codes = _halved(samples, bits, _Leaves(sites, weights))
     sizes = np.bincount(codes, minlength=2**bits)
     return Tree(cell_means(samples, codes, sites), sizes, sites, weights, thresholds)
 
@@ -142,48 +157,73 @@ def _levels(sums: np.ndarray, sizes: np.ndarray) -> list[tuple[np.ndarray, np.nd
         sums, sizes = sums[::2] + sums[1::2], sizes[::2] + sizes[1::2]
 
 
-def _halved(samples: Samples, bits: int, sites: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _halved(samples: Samples, bits: int, leaves: _Leaves) -> tuple[np.ndarray, np.ndarray]:
     """Thresholds [K-1] that halve every node exactly, at order statistics of the lead of its right side; codes [N]."""
     thresholds = np.zeros(2**bits - 1)
-    node = np.zeros(len(samples), dtype=np.int64)
-    for level in range(bits):
-        lead = _lead(samples, node, level, sites, weights)
-        for number, members in enumerate(power.members_of(node, 2**level)):
-            left = (len(members) + number % 2) // 2
-            if len(members) > left:
+    node, rounding = np.zeros(len(samples), dtype=np.int64), np.empty(len(samples))
+    for first in range(0, bits, _AT_ONCE):
+        start, levels = node, range(first, min(first + _AT_ONCE, bits))
+        held = [np.empty((2 ** (level + 1 - first), len(samples)), dtype=np.float32) for level in levels]
+        for rows, block in leaves.blocks(samples, first):
+            rounding[rows] = leaves.rounding(block, np.float32)
+            for number, members in enumerate(power.members_of(start[rows], 2**first)):
+                cheapest = leaves.cheapest(block[members], first, number, len(held), np.float32)
+                for all_costs, costs in zip(held, cheapest, strict=True):
+                    all_costs[:, rows.start + members] = costs
+        for level, costs in zip(levels, held, strict=True):
+            lead = _lead(costs, node - (start << (level - first))).astype(np.float64)
+            nodes = power.members_of(node, 2**level)
+            for number, members in enumerate(nodes):
+                left = (len(members) + number % 2) // 2
+                if len(members) == left:
+                    continue
+                about = np.partition(lead[members], left)[left]
+                within = rounding[members] + rounding[members].max()
+                close = members[np.abs(lead[members] - about) <= within]
+                exact = leaves.cheapest(samples.rows(close), level, number, 1, np.float64)[0]
+                lead[close] = exact[0] - exact[1]
                 thresholds[2**level - 1 + number] = np.partition(lead[members], left)[left]
-        node = 2 * node + (lead >= thresholds[2**level - 1 + node])
+            node = 2 * node + (lead - thresholds[2**level - 1 + node] >= -FINER * rounding)
     return thresholds, node
 
 
-def _lead(samples: Samples, node: np.ndarray, level: int, sites: np.ndarray, weights: np.ndarray) -> np.ndarray:
-    """Lowest cost among the leaves on the left of each sample's node less that on the right, float64 [N].
+class _Leaves:
+    """Costs ||x - s||² - w of the leaves, less the ||x||² that all share."""
 
-    node : int [N], of level ``level``. The two leaves are found in float32 and compared in float64, so that the result
-    for a sample does not depend on what it is encoded with.
-    """
-    lead = np.empty(len(samples))
-    half = len(sites) >> (level + 1)
-    center = sites.mean(axis=0)
-    centered = sites - center
-    costs = (np.einsum("ld,ld->l", centered, centered) - weights).astype(np.float32)
-    exact = sites.astype(np.float64)
-    for rows, block in samples.blocks(entries=_ENTRIES):
-        moved, inside = block - center, node[rows]
-        for number, members in enumerate(power.members_of(inside, 2**level)):
-            if not len(members):
-                continue
-            leaves = slice(2 * half * number, 2 * half * (number + 1))
-            scores = costs[leaves] - moved[members] @ (2 * centered[leaves].T)
-            vectors = block[members].astype(np.float64)
-            left, right = (
-                _cost(vectors, exact, weights, 2 * half * number + side * half + scores[:, part].argmin(axis=1))
-                for side, part in enumerate((slice(0, half), slice(half, None)))
-            )
-            lead[rows.start + members] = left - right
-    return lead
+    def __init__(self, sites: np.ndarray, weights: np.ndarray) -> None:
+        """Take sites float32 [L, D] and weights float [L]; centred, so that costs are small, hence exact."""
+        self.center = sites.mean(axis=0)
+        centered = sites.astype(np.float64) - self.center
+        costs = np.einsum("ld,ld->l", centered, centered) - weights
+        self._widest = 2 * float(np.linalg.norm(centered, axis=1).max())
+        self._highest = float(np.abs(costs).max())
+        self._sites = {np.float32: (2 * centered).astype(np.float32), np.float64: 2 * centered}
+        self._costs = {np.float32: costs.astype(np.float32), np.float64: costs}
+
+    def blocks(self, samples: Samples, level: int) -> Iterator[tuple[slice, np.ndarray]]:
+        """Blocks so small that the costs of all leaves of a node of that level stay in the cache."""
+        widest = max(len(self._costs[np.float32]) >> level, samples.shape[1])
+        return samples.blocks(entries=max(1, _ENTRIES // widest) * samples.shape[1])
+
+    def rounding(self, vectors: np.ndarray, dtype: type) -> np.ndarray:
+        """By how much a lead of each of the vectors may be off, float [n], if worked out in ``dtype``."""
+        length = np.linalg.norm(vectors - self.center, axis=1)
+        finer = FINER if dtype is np.float64 else 1.0
+        return 2 * ROUNDING * finer * (length * self._widest + self._highest)
+
+    def cheapest(self, vectors: np.ndarray, level: int, node: int, depth: int, dtype: type) -> list[np.ndarray]:
+        """Lowest cost below each node 1, 2 … ``depth`` levels down from one node, [2, n], [4, n] …"""
+        size = len(self._costs[dtype]) >> level
+        leaves = slice(size * node, size * (node + 1))
+        costs = self._sites[dtype][leaves] @ (vectors.astype(dtype) - self.center.astype(dtype)).T
+        np.subtract(self._costs[dtype][leaves, None], costs, out=costs)
+        lowest = [costs]
+        while len(lowest[-1]) > 2:
+            lowest.append(np.minimum(lowest[-1][::2], lowest[-1][1::2]))
+        return lowest[::-1][:depth]
 
 
-def _cost(vectors: np.ndarray, sites: np.ndarray, weights: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    offset = vectors - sites[chosen]
-    return np.einsum("nd,nd->n", offset, offset) - weights[chosen]
+def _lead(costs: np.ndarray, node: np.ndarray) -> np.ndarray:
+    """Of costs [2·nodes, n] of the halves of nodes, that of the left half of each sample's node less the right one."""
+    every = np.arange(len(node))
+    return costs[2 * node, every] - costs[2 * node + 1, every]
