@@ -122,7 +122,7 @@ def test_no_two_variants_look_alike_even_without_colour():
 def test_variants_of_a_family_share_a_colour_and_the_encodings_of_all_a_marker():
     looks = styles(GRID)
     assert len({looks[name].color for name in VARIANTS[1:]}) == 1
-    assert len({look.color for look in looks.values()}) == 4
+    assert len({look.color for look in looks.values()}) == 5
     assert looks["curve-interval"].marker == looks["sfvq-exact-interval"].marker
     assert looks["curve-nearest"].marker == looks["sfvq-exact-nearest"].marker
 

@@ -40,6 +40,7 @@ def test_projection_agrees_with_a_plain_search_of_all_segments(offset):
     projection = project(vectors, curve)
     np.testing.assert_allclose(projection.position, segment + share, atol=1e-5)
     np.testing.assert_allclose(projection.point, point, atol=1e-4 + 1e-6 * offset)
+    np.testing.assert_allclose(projection.corners @ curve, point, atol=1e-4 + 1e-6 * offset)
 
 
 def test_the_published_search_looks_at_two_segments_only():

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from porcupine.errors import InputError
-from porcupine.quantizers.occurrence import interval_codes, interval_thresholds, resample_curve
+from porcupine.quantizers.occurrence import equal_shares, interval_codes, interval_thresholds, resample_curve
 
 
 def plain_resampling(rank, projected, n_codewords):
@@ -36,6 +36,13 @@ def test_the_mean_of_the_codewords_is_the_mean_of_the_samples():
     projected = rng.standard_normal((1001, 4))
     resampled = resample_curve(rng.random(1001), projected, 32)
     np.testing.assert_allclose(resampled.mean(axis=0), projected.mean(axis=0), atol=1e-6)
+
+
+def test_shares_of_the_codewords_are_equal_and_use_up_every_sample():
+    shares = equal_shares(np.random.default_rng(0).random(1001), 32).toarray()
+    assert (shares >= 0).all()
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    np.testing.assert_allclose(shares.sum(axis=0), 32 / 1001)
 
 
 def test_samples_of_equal_rank_keep_their_order():

@@ -113,14 +113,15 @@ _FAMILIES: tuple[tuple[str, Any, dict[str, tuple[str, str]]], ...] = (
         "-",
         {"curve-nearest": ("Curve, nearest codeword", "v"), "curve-interval": ("Curve, interval codes", "o")},
     ),
-    ("#E69F00", (0, (6, 1.5, 1, 1.5)), {"tree": ("Tree, nested codes", "<"), "balanced": ("Balanced cells", "h")}),
+    ("#882255", (0, (6, 1.5, 1, 1.5, 1, 1.5)), {"tree": ("Tree, nested codes", "<")}),
+    ("#E69F00", (0, (6, 1.5, 1, 1.5)), {"balanced": ("Balanced cells", "h")}),
 )
 _KNOWN = {
     variant: Style(label, color, marker, line)
     for color, line, variants in _FAMILIES
     for variant, (label, marker) in variants.items()
 }
-_MORE_COLORS = ("#56B4E9", "#882255", "#999933", "#000000", "#332288")
+_MORE_COLORS = ("#56B4E9", "#999933", "#000000", "#332288")
 _MORE_MARKERS = ("P", "*", ">", "p", "8", "H", "D")
 _MORE_LINES: tuple[Any, ...] = ("-", (0, (4, 2)), (0, (1, 2)))
 

@@ -2,6 +2,7 @@
 
     Geometry       the part of the training samples that shapes the cells, of unit variance
     early_samples  enough of them for the first rounds
+    Schedule       how many rounds, how warm
     anneal         Lloyd's algorithm with equal cells, the memberships soft at first -> sites and weights
     calibrate      the weights that give each site one share of all samples, exactly or smoothed
     cell_means     the codebook: mean of the samples of each code
@@ -32,10 +33,7 @@ SMOOTHING = 0.3
 """Temperature of the memberships that set the final weights, in typical leads of the best site over the next."""
 
 _NEIGHBOURS = 32
-_EARLY_SAMPLES = 8192, 128  # and so many a cell are enough for the first rounds
-ROUNDS = 16, 8
-"""On those, and on all."""
-
+_EARLY_SAMPLES = 8192
 _FIRST_TEMPERATURE = 1.0  # in typical leads
 _LAST_TEMPERATURE = 4.0, 0.1, 0.5  # over the root of a cell's samples, at least, at most
 _COOLER = 1.0, 0.3, 0.1, 0.01  # one attempt after the other, while sites merge, which no weights can part
@@ -82,10 +80,25 @@ class Geometry:
         return (sites * np.float32(self.scale) + self.center).astype(np.float32)
 
 
-def early_samples(vectors: np.ndarray, bits: int, rng: np.random.Generator) -> np.ndarray:
+@dataclass(frozen=True)
+class Schedule:
+    """Rounds of `anneal`.
+
+    early : samples a cell, besides 8192, that the first of them look at.
+    rounds : so many on those, and on all.
+    cooled : their temperatures are so many times the usual ones.
+    further : temperatures of rounds at the end, in typical leads.
+    """
+
+    early: int = 128
+    rounds: tuple[int, int] = (16, 8)
+    cooled: float = 1.0
+    further: Sequence[float] = ()
+
+
+def early_samples(vectors: np.ndarray, bits: int, rng: np.random.Generator, a_cell: int = Schedule.early) -> np.ndarray:
     """Vectors float32 [N, D] enough for the first rounds of K = 2^bits cells."""
-    least, a_cell = _EARLY_SAMPLES
-    n_early = least + a_cell * 2**bits
+    n_early = _EARLY_SAMPLES + a_cell * 2**bits
     return vectors if n_early >= len(vectors) else vectors[np.sort(rng.choice(len(vectors), n_early, replace=False))]
 
 
@@ -94,10 +107,7 @@ def anneal(
     bits: int,
     rng: np.random.Generator,
     rule_of: Callable[[np.ndarray, np.ndarray], Rule] | None = None,
-    *,
-    rounds: tuple[int, int] = ROUNDS,
-    cooled: float = 1.0,
-    further: Sequence[float] = (),
+    schedule: Schedule = Schedule(),
 ) -> tuple[np.ndarray, np.ndarray]:
     """Lloyd's algorithm with cells of one size, memberships soft at first, which finds better optima.
 
@@ -107,26 +117,25 @@ def anneal(
     vectors : float32 [N, D], of unit variance.
     bits : log2 K.
     rule_of : samples and the leaves of their halving -> where the sites of given cells lie; at the means, if None.
-    rounds : on some of the samples, and on all.
-    cooled : their temperatures are so many times the usual ones.
-    further : temperatures of rounds at the end, in typical leads.
+    schedule : how many rounds, how warm.
     Returns sites float32 [K, D] and weights float64 [K], not settled yet.
     """
-    n_sites, early = 2**bits, early_samples(vectors, bits, rng)
+    n_sites, early = 2**bits, early_samples(vectors, bits, rng, schedule.early)
     leaf = halve(early, bits, rng)
     rule = rule_of(early, leaf) if rule_of else _means
     factor, least, most = _LAST_TEMPERATURE
     last = min(max(factor * np.sqrt(n_sites / len(vectors)), least), most)
-    ladder = _FIRST_TEMPERATURE * (last / _FIRST_TEMPERATURE) ** np.linspace(0, 1, rounds[0])
+    falling = _FIRST_TEMPERATURE * (last / _FIRST_TEMPERATURE) ** np.linspace(0, 1, schedule.rounds[0])
+    ladder, steady = schedule.cooled * falling, np.full(schedule.rounds[1], schedule.cooled * last)
     for cooler in _COOLER:
         means, sizes = power.group_means(early, leaf, n_sites)
         sites, offsets = rule(means * sizes[:, None], sizes)
-        state, _ = _rounds(early, leaf, (sites, -offsets, offsets), rule, cooler * cooled * ladder)
+        state, _ = _rounds(early, leaf, (sites, -offsets, offsets), rule, cooler * ladder)
         codes = nearest_codewords(vectors, *state[:2])
-        state, codes = _rounds(vectors, codes, state, rule, np.full(rounds[1], cooler * cooled * last))
+        state, codes = _rounds(vectors, codes, state, rule, cooler * steady)
         if np.bincount(codes, minlength=n_sites).all():
             break
-    (sites, weights, _), _ = _rounds(vectors, codes, state, rule, cooler * np.array(further))
+    (sites, weights, _), _ = _rounds(vectors, codes, state, rule, cooler * np.array(schedule.further))
     return sites, weights - weights.mean()
 
 

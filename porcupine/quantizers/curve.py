@@ -14,6 +14,7 @@ from functools import cached_property
 from typing import Literal
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from porcupine.errors import InputError
 from porcupine.quantizers.base import BLOCK, check_vectors, nearest_codewords
@@ -47,6 +48,14 @@ class Projection:
             np.multiply(direction[chosen], self.share[part, None].astype(np.float32), out=point[part])
             point[part] += self.curve[chosen]
         return point
+
+    @cached_property
+    def corners(self) -> csr_matrix:
+        """Sparse float64 [N, K], the weights of the corners in each point: 1 - λ of one, λ of the next."""
+        weights = np.stack([1 - self.share, self.share], axis=1).ravel()
+        pair = np.stack([self.segment, self.segment + 1], axis=1).ravel()
+        shape = len(self.segment), len(self.curve)
+        return csr_matrix((weights, pair, np.arange(0, 2 * shape[0] + 1, 2)), shape=shape)
 
     @cached_property
     def rank(self) -> np.ndarray:

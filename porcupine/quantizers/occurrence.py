@@ -4,6 +4,7 @@ A codeword used by one speaker in a thousand says more about them than one used 
 equal shares of the samples fall gives codes that all disclose the same.
 
     resample_curve        each codeword the mean of N/K consecutive samples along the curve
+    equal_shares          the weights of those means
     interval_thresholds   where along the curve one code ends and the next begins
     interval_codes        position along the curve -> code
 
@@ -32,6 +33,12 @@ def resample_curve(rank: np.ndarray, projected: np.ndarray, n_codewords: int) ->
     rank = _check(rank, n_codewords)
     if projected.ndim != 2 or len(projected) != len(rank):
         raise InputError(f"projected has shape {projected.shape}, should be [N={len(rank)}, D]")
+    return (equal_shares(rank, n_codewords) @ projected).astype(np.float32)
+
+
+def equal_shares(rank: np.ndarray, n_codewords: int) -> csr_matrix:
+    """Return the weights of those means: sparse float64 [K, N], of which each row sums to 1; see `resample_curve`."""
+    rank = _check(rank, n_codewords)
     order, place = np.argsort(rank, kind="stable"), np.arange(len(rank))
     ends = np.arange(1, n_codewords + 1) * (len(rank) / n_codewords)
     code = np.minimum(np.searchsorted(ends, place, side="right"), n_codewords - 1)
@@ -39,8 +46,8 @@ def resample_curve(rank: np.ndarray, projected: np.ndarray, n_codewords: int) ->
     inside[code == n_codewords - 1] = 1
     cut = np.flatnonzero(inside < 1)
     rows, columns = np.append(code, code[cut] + 1), np.append(order, order[cut])
-    shares = csr_matrix((np.append(inside, 1 - inside[cut]), (rows, columns)), shape=(n_codewords, len(rank)))
-    return (shares @ projected * (n_codewords / len(rank))).astype(np.float32)
+    weights = np.append(inside, 1 - inside[cut]) * (n_codewords / len(rank))
+    return csr_matrix((weights, (rows, columns)), shape=(n_codewords, len(rank)))
 
 
 def interval_thresholds(rank: np.ndarray, n_codewords: int, wanted: np.ndarray | None = None) -> np.ndarray:

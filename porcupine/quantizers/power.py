@@ -155,8 +155,9 @@ class Neighbourhood:
             tiles = soft.swapaxes(0, 1)
             if curved:
                 products = tiles @ tiles.swapaxes(1, 2)
-                tile, first, second = np.nonzero(products > _NOTHING)
-                shared.append((products[tile, first, second], near[tile, first], near[tile, second]))
+                flat = np.flatnonzero(products > _NOTHING)
+                tile, first, second = np.unravel_index(flat, products.shape)
+                shared.append((products.ravel()[flat], near[tile, first], near[tile, second]))
             if vectors is not None:
                 parts = (tiles @ vectors[samples]).reshape(near.size, -1)
                 sums += group_sums(parts, near.ravel(), n_sites + 1)
@@ -284,4 +285,3 @@ def equalise(
         if temperature <= last:
             return weights - weights.mean()
         temperature = max(temperature / 2, last)
-

@@ -33,7 +33,7 @@ from porcupine.quantizers.curve import project
 from porcupine.quantizers.power import members_of
 from porcupine.quantizers.samples import Samples, Vectors
 from porcupine.quantizers.tour import Tour
-from porcupine.quantizers.tree import Tree, _lead
+from porcupine.quantizers.tree import Leaves, Tree
 from porcupine.quantizers.variants import Interval
 
 Cut = TypeVar("Cut", Tour, Interval, Tree)
@@ -79,8 +79,11 @@ def _halve(tree: Tree, samples: Samples) -> tuple[np.ndarray, np.ndarray]:
     """Thresholds [K-1] and gaps [K] of a tree, level by level."""
     thresholds, gaps = np.empty(0), np.array([len(samples) + 1])
     node, left = np.zeros(len(samples), dtype=np.int64), np.full(len(samples), True)
+    leaves, lead = Leaves(tree.sites, tree.weights), np.empty(len(samples))
     for level in range(tree.bits):
-        lead = _lead(samples, node, level, tree.sites, tree.weights)
+        for rows, block in leaves.blocks(samples, level):
+            for number, members in enumerate(members_of(node[rows], 2**level)):
+                lead[rows.start + members] = leaves.exact_lead(block[members], level, number)
         lower = (gaps + np.arange(2**level) % 2) // 2
         inside = (members[left[members]] for members in members_of(node, 2**level))
         cuts = np.array([_order_statistics(lead[i], rank) for i, rank in zip(inside, lower, strict=True)])

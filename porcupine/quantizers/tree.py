@@ -2,6 +2,7 @@
 
     fit_tree   vectors -> Tree
     Tree       fitted: codebook, leaves and thresholds; `prefix` cuts it to fewer bits
+    Leaves     costs of its leaves, and by how much one half of a node leads the other
 
 Every node is halved exactly, so codes are even at each bitrate, and a sender may drop bits later. The halves are not
 cut by planes chosen one after the other: all levels are fitted together, to the sum over the bitrates of distortion
@@ -13,7 +14,7 @@ its ancestors: a power diagram again (`porcupine.quantizers.power`), whose leave
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -21,7 +22,7 @@ import numpy as np
 from porcupine.errors import InputError
 from porcupine.quantizers import power
 from porcupine.quantizers.base import FINER, ROUNDING, Quantizer
-from porcupine.quantizers.cells import Geometry, anneal, cell_means
+from porcupine.quantizers.cells import Geometry, Schedule, anneal, cell_means
 from porcupine.quantizers.samples import Samples, Vectors
 from porcupine.randomness import generator
 
@@ -29,10 +30,12 @@ MIN_SHARED_BITS = 4
 """Levels below it weigh less: nobody who wants fewer bits is helped at the cost of all others."""
 
 _COARSE_WEIGHT = 0.3
-_ROUNDS = 8, 4  # half of what cells of one level take: more gains nothing
-_COOLED = 0.3  # leaves of one parent lie close together, and merge where it is warmer
 _AT_ONCE = 4  # levels, whose costs are held for all samples while these are halved
 _ENTRIES = 2**20  # of a block of samples, and of its costs
+_SCHEDULE = Schedule(early=16, rounds=(8, 4), cooled=0.3)
+"""Half the rounds of cells of one level, on fewer samples: more gains nothing. Leaves of one parent lie close together,
+and merge where it is warmer."""
+
 _WARMER = 8.0, 2.0, 2, 8
 """Temperature of the last rounds: 8 typical leads over the root of the samples a leaf, at most 2; so many rounds, and
 so many samples a leaf at least: fewer would let leaves merge.
@@ -40,6 +43,9 @@ so many samples a leaf at least: fewer would let leaves merge.
 The fewer samples a leaf has, the more of them it takes to place its borders, or else they follow single samples and its
 share on new ones strays from 1/K.
 """
+
+
+Floating = type[np.float32] | type[np.float64]
 
 
 @dataclass(frozen=True)
@@ -82,14 +88,14 @@ class Tree(Quantizer):
         samples = Samples(vectors)
         if samples.shape[1] != self.sites.shape[1]:
             raise InputError(f"vectors have D={samples.shape[1]} dimensions, the tree has D={self.sites.shape[1]}")
-        leaves, codes = _Leaves(self.sites, self.weights), np.empty(len(samples), dtype=np.int32)
+        leaves, codes = Leaves(self.sites, self.weights), np.empty(len(samples), dtype=np.int32)
         for rows, block in leaves.blocks(samples, 0):
             found, unsure = self._descend(leaves, block, np.float32)
             found[unsure], _ = self._descend(leaves, block[unsure], np.float64)
             codes[rows] = found
         return codes
 
-    def _descend(self, leaves: _Leaves, vectors: np.ndarray, dtype: type) -> tuple[np.ndarray, np.ndarray]:
+    def _descend(self, leaves: Leaves, vectors: np.ndarray, dtype: Floating) -> tuple[np.ndarray, np.ndarray]:
         """Codes of vectors [n, D], int [n], worked out in ``dtype``; and which were too near a threshold for it."""
         node, rounding = np.zeros(len(vectors), dtype=np.int64), leaves.rounding(vectors, dtype)
         unsure = np.zeros(len(vectors), dtype=bool)
@@ -116,10 +122,10 @@ def fit_tree(vectors: Vectors, *, bits: int, seed: int) -> Tree:
     factor, most, rounds, least = _WARMER
     warm = min(factor * np.sqrt(2**bits / len(geometry.vectors)), most)
     further = [warm] * rounds if len(geometry.vectors) >= least * 2**bits else []
-    rule = partial(_Ancestors, bits=bits)
-    sites, weights = anneal(geometry.vectors, bits, rng, rule, rounds=_ROUNDS, cooled=_COOLED, further=further)
+    rule, schedule = partial(_Ancestors, bits=bits), replace(_SCHEDULE, further=further)
+    sites, weights = anneal(geometry.vectors, bits, rng, rule, schedule)
     sites, weights = geometry.sites(sites), geometry.scale**2 * weights
-    thresholds, codes = _halved(samples, bits, _Leaves(sites, weights))
+    thresholds, codes = _halved(samples, bits, Leaves(sites, weights))
     sizes = np.bincount(codes, minlength=2**bits)
     return Tree(cell_means(samples, codes, sites), sizes, sites, weights, thresholds)
 
@@ -157,37 +163,45 @@ def _levels(sums: np.ndarray, sizes: np.ndarray) -> list[tuple[np.ndarray, np.nd
         sums, sizes = sums[::2] + sums[1::2], sizes[::2] + sizes[1::2]
 
 
-def _halved(samples: Samples, bits: int, leaves: _Leaves) -> tuple[np.ndarray, np.ndarray]:
+def _halved(samples: Samples, bits: int, leaves: Leaves) -> tuple[np.ndarray, np.ndarray]:
     """Thresholds [K-1] that halve every node exactly, at order statistics of the lead of its right side; codes [N]."""
-    thresholds = np.zeros(2**bits - 1)
-    node, rounding = np.zeros(len(samples), dtype=np.int64), np.empty(len(samples))
+    thresholds, node = np.zeros(2**bits - 1), np.zeros(len(samples), dtype=np.int64)
     for first in range(0, bits, _AT_ONCE):
-        start, levels = node, range(first, min(first + _AT_ONCE, bits))
-        held = [np.empty((2 ** (level + 1 - first), len(samples)), dtype=np.float32) for level in levels]
-        for rows, block in leaves.blocks(samples, first):
-            rounding[rows] = leaves.rounding(block, np.float32)
-            for number, members in enumerate(power.members_of(start[rows], 2**first)):
-                cheapest = leaves.cheapest(block[members], first, number, len(held), np.float32)
-                for all_costs, costs in zip(held, cheapest, strict=True):
-                    all_costs[:, rows.start + members] = costs
-        for level, costs in zip(levels, held, strict=True):
+        start = node
+        held, rounding = _held(samples, leaves, start, first, min(_AT_ONCE, bits - first))
+        for level, costs in enumerate(held, first):
             lead = _lead(costs, node - (start << (level - first))).astype(np.float64)
-            nodes = power.members_of(node, 2**level)
-            for number, members in enumerate(nodes):
+            for number, members in enumerate(power.members_of(node, 2**level)):
                 left = (len(members) + number % 2) // 2
                 if len(members) == left:
                     continue
+                # Only those near the threshold have to be known better.
                 about = np.partition(lead[members], left)[left]
-                within = rounding[members] + rounding[members].max()
-                close = members[np.abs(lead[members] - about) <= within]
-                exact = leaves.cheapest(samples.rows(close), level, number, 1, np.float64)[0]
-                lead[close] = exact[0] - exact[1]
+                close = members[np.abs(lead[members] - about) <= rounding[members] + rounding[members].max()]
+                for some in np.array_split(close, 1 + (len(close) << (bits - level)) // _ENTRIES):
+                    lead[some] = leaves.exact_lead(samples.rows(some), level, number)
                 thresholds[2**level - 1 + number] = np.partition(lead[members], left)[left]
             node = 2 * node + (lead - thresholds[2**level - 1 + node] >= -FINER * rounding)
     return thresholds, node
 
 
-class _Leaves:
+def _held(
+    samples: Samples, leaves: Leaves, node: np.ndarray, level: int, depth: int
+) -> tuple[list[np.ndarray], np.ndarray]:
+    """What `Leaves.cheapest` finds below the nodes int [N] of all samples, and by how much it may be off, [N]."""
+    held = [np.empty((2 ** (down + 1), len(samples)), dtype=np.float32) for down in range(depth)]
+    rounding = np.empty(len(samples))
+    for rows, block in leaves.blocks(samples, level):
+        rounding[rows] = leaves.rounding(block, np.float32)
+        for number, members in enumerate(power.members_of(node[rows], 2**level)):
+            for whole, part in zip(
+                held, leaves.cheapest(block[members], level, number, depth, np.float32), strict=True
+            ):
+                whole[:, rows.start + members] = part
+    return held, rounding
+
+
+class Leaves:
     """Costs ||x - s||² - w of the leaves, less the ||x||² that all share."""
 
     def __init__(self, sites: np.ndarray, weights: np.ndarray) -> None:
@@ -197,30 +211,43 @@ class _Leaves:
         costs = np.einsum("ld,ld->l", centered, centered) - weights
         self._widest = 2 * float(np.linalg.norm(centered, axis=1).max())
         self._highest = float(np.abs(costs).max())
-        self._sites = {np.float32: (2 * centered).astype(np.float32), np.float64: 2 * centered}
-        self._costs = {np.float32: costs.astype(np.float32), np.float64: costs}
+        self._sites: dict[Floating, np.ndarray] = {np.float32: (2 * centered).astype(np.float32)}
+        self._costs: dict[Floating, np.ndarray] = {np.float32: costs.astype(np.float32)}
+        self._sites[np.float64], self._costs[np.float64] = 2 * centered, costs
 
     def blocks(self, samples: Samples, level: int) -> Iterator[tuple[slice, np.ndarray]]:
         """Blocks so small that the costs of all leaves of a node of that level stay in the cache."""
         widest = max(len(self._costs[np.float32]) >> level, samples.shape[1])
         return samples.blocks(entries=max(1, _ENTRIES // widest) * samples.shape[1])
 
-    def rounding(self, vectors: np.ndarray, dtype: type) -> np.ndarray:
+    def rounding(self, vectors: np.ndarray, dtype: Floating) -> np.ndarray:
         """By how much a lead of each of the vectors may be off, float [n], if worked out in ``dtype``."""
         length = np.linalg.norm(vectors - self.center, axis=1)
         finer = FINER if dtype is np.float64 else 1.0
         return 2 * ROUNDING * finer * (length * self._widest + self._highest)
 
-    def cheapest(self, vectors: np.ndarray, level: int, node: int, depth: int, dtype: type) -> list[np.ndarray]:
+    def cheapest(self, vectors: np.ndarray, level: int, node: int, depth: int, dtype: Floating) -> list[np.ndarray]:
         """Lowest cost below each node 1, 2 … ``depth`` levels down from one node, [2, n], [4, n] …"""
-        size = len(self._costs[dtype]) >> level
-        leaves = slice(size * node, size * (node + 1))
-        costs = self._sites[dtype][leaves] @ (vectors.astype(dtype) - self.center.astype(dtype)).T
-        np.subtract(self._costs[dtype][leaves, None], costs, out=costs)
-        lowest = [costs]
+        lowest = [self._costs_below(vectors, level, node, dtype)]
         while len(lowest[-1]) > 2:
             lowest.append(np.minimum(lowest[-1][::2], lowest[-1][1::2]))
         return lowest[::-1][:depth]
+
+    def exact_lead(self, vectors: np.ndarray, level: int, node: int) -> np.ndarray:
+        """Lead of the right half of a node in each of the vectors, float64 [n]; the same for equal vectors."""
+        costs = self._costs_below(vectors, level, node, np.float64)
+        half, first = len(costs) // 2, len(costs) * node
+        left, right = first + costs[:half].argmin(axis=0), first + half + costs[half:].argmin(axis=0)
+        sites, costs = self._sites[np.float64], self._costs[np.float64]
+        moved = vectors - self.center.astype(np.float64)
+        return costs[left] - costs[right] - np.einsum("nd,nd->n", moved, sites[left] - sites[right])
+
+    def _costs_below(self, vectors: np.ndarray, level: int, node: int, dtype: Floating) -> np.ndarray:
+        """Costs of the leaves of a node, [L, n]."""
+        size = len(self._costs[dtype]) >> level
+        leaves = slice(size * node, size * (node + 1))
+        costs = self._sites[dtype][leaves] @ (vectors.astype(dtype) - self.center.astype(dtype)).T
+        return np.subtract(self._costs[dtype][leaves, None], costs, out=costs)
 
 
 def _lead(costs: np.ndarray, node: np.ndarray) -> np.ndarray:

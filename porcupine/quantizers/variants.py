@@ -17,11 +17,12 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 import numpy as np
+from scipy.sparse import csr_matrix
 from tqdm import tqdm
 
 from porcupine.quantizers.base import Nearest, Quantizer, check_vectors
 from porcupine.quantizers.curve import project
-from porcupine.quantizers.occurrence import interval_codes, interval_thresholds, resample_curve
+from porcupine.quantizers.occurrence import equal_shares, interval_codes, interval_thresholds
 from porcupine.quantizers.samples import Samples, Vectors
 from porcupine.randomness import generator
 
@@ -117,8 +118,13 @@ def resample(vectors: Vectors, curve: np.ndarray, mode: Mode, rng: np.random.Gen
     vectors, n_codewords = check_vectors(vectors), len(curve)
     if mode == "faithful":
         projection = project(vectors, curve, search="adjacent")
-        return Nearest(resample_curve(projection.segment, projection.point, n_codewords))
+        return Nearest(_resampled(projection.segment, projection.corners, curve))
     projection = project(vectors, curve)
     shuffled = rng.permutation(len(vectors))
-    codebook = resample_curve(projection.rank[shuffled], projection.point[shuffled], n_codewords)
+    codebook = _resampled(projection.rank[shuffled], projection.corners[shuffled], curve)
     return Interval(codebook, curve, interval_thresholds(projection.rank, n_codewords))
+
+
+def _resampled(rank: np.ndarray, corners: csr_matrix, curve: np.ndarray) -> np.ndarray:
+    """What `resample_curve` makes of the projected points, which are means of corners: they need not be formed."""
+    return (equal_shares(rank, len(curve)) @ corners @ curve.astype(np.float64)).astype(np.float32)
