@@ -3,10 +3,13 @@
     python benchmarks/quantiser_quality.py run common-voice-mel ../shared/vectors/common-voice-mel/*_vectors.npy
     python benchmarks/quantiser_quality.py run voices data/embeddings/train.npy data/embeddings/test.npy
     python benchmarks/quantiser_quality.py report
+    PYTHONPATH=OLD python benchmarks/quantiser_quality.py run old-voices data/embeddings/*.npy --only tree
+    python benchmarks/quantiser_quality.py paired voices --page reports/quantisers-paired.md
 
 `run` pools the arrays, drops exact duplicates, and for each split trains and tests every method; results stay in
 data/quantisers/, one file a split, and splits that are there are not run again. `report` writes the page and its
-figures from all of them. The paper's trainers take most of the time: 5-10 minutes a split on one core.
+figures from all of them. The paper's trainers take most of the time: 5-10 minutes a split on one core. `paired` sets
+`NAME` beside `old-NAME`: what another version of the library (a checkout, on the path) made of the same splits.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -66,11 +69,18 @@ def main() -> None:
     runner.add_argument("--epochs", type=int, default=100, help="of the paper's trainers; default: %(default)s")
     again = "measure these once more in splits that were measured before; repeatable"
     runner.add_argument("--again", action="append", choices=FAMILIES, default=[], help=again)
+    only = "measure these and no others; repeatable"
+    runner.add_argument("--only", action="append", choices=FAMILIES, default=[], help=only)
     runner.add_argument("--diveq-splits", type=int, default=0, help="with the slow diveq methods; default: %(default)s")
     commands.add_parser("report", help="write reports/quantisers.md and its figures")
+    pairs = commands.add_parser("paired", help="compare two versions on the same splits")
+    pairs.add_argument("names", nargs="+", help="sets of vectors, measured as NAME and as old-NAME")
+    pairs.add_argument("--page", type=Path, default=ROOT / "reports" / "quantisers-paired.md")
     arguments = parser.parse_args()
     if arguments.command == "report":
         return report()
+    if arguments.command == "paired":
+        return paired(arguments.names, arguments.page)
     vectors = np.unique(np.concatenate([np.load(path).astype(np.float32) for path in arguments.vectors]), axis=0)
     with threadpool_limits(1):
         torch.set_num_threads(1)
@@ -82,7 +92,7 @@ def main() -> None:
 def run(vectors: np.ndarray, split: int, arguments: argparse.Namespace) -> None:
     """Measure one split: the families that were not measured before, or are to be again."""
     target = RESULTS / f"{arguments.name}-{split}.csv"
-    families = list(FAMILIES)
+    families = arguments.only or list(FAMILIES)
     before = pd.DataFrame()
     if target.exists():
         families, before = [one for one in FAMILIES if one in arguments.again], storage.load_table(target)
@@ -232,6 +242,35 @@ def report() -> None:
     with storage.replacing(PAGE) as file:
         file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     print(f"wrote {PAGE.relative_to(ROOT)}")
+
+
+def paired(names: Iterable[str], page: Path) -> None:
+    """Write what two versions make of the same splits."""
+    parts = [PAIRED]
+    for name in names:
+        new, old = (
+            pd.concat([storage.load_table(path) for path in sorted(RESULTS.glob(f"{version}{name}-[0-9].csv"))])
+            for version in ("", "old-")
+        )
+        new = new[new["method"].isin(set(old["method"]) & set(HEADLINES))]
+        parts.append(f"## {name}, {new['split'].nunique()} splits\n\n" + paired_rows(new, old))
+    with storage.replacing(page) as file:
+        file.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    print(f"wrote {page.name}")
+
+
+def paired_rows(new: pd.DataFrame, old: pd.DataFrame) -> str:
+    """A row for each method and bitrate."""
+    head = "| | bits | distortion, new over old | spread, old | new | `std` in the band, old | new |"
+    lines = [head, "|---" * 7 + "|"]
+    for (method, bits), rows in new.groupby(["method", "bits"], sort=False):
+        before = old[(old["method"] == method) & (old["bits"] == bits)].set_index("split").loc[rows["split"]]
+        ratio = rows["mse"].to_numpy() / before["mse"].to_numpy()
+        error = ratio.std(ddof=1) / np.sqrt(len(ratio))
+        inside = [f"{version['std_in_band'].mean():.0%}".replace("%", " %") for version in (before, rows)]
+        spreads = [f"{spread_of(version):.2f}" for version in (before, rows)]
+        lines.append(f"| {method} | {bits} | {ratio.mean():.4f} ± {error:.4f} | {' | '.join(spreads + inside)} |")
+    return "\n".join(lines)
 
 
 def section(name: str, table: pd.DataFrame, figure: str) -> str:
@@ -441,6 +480,12 @@ SHOWN = {
     "diveq": ("diveq", "#E69F00", "s"),
     "sf_diveq-exact-interval": ("sf_diveq, exact, interval", "#E69F00", "D"),
 }
+HEADLINES = ("balanced", "curve-interval", "tree")
+PAIRED = """# Quantisers: this version beside an earlier one
+
+Written by `python benchmarks/quantiser_quality.py paired`: both versions of the library fitted the same random splits
+of the same vectors, with the same seeds. ± standard error over the splits. *Spread* and *in the band* as in
+[quantisers.md](quantisers.md)."""
 INTRODUCTION = """# Quantisers: distortion against uniformity
 
 Written by `python benchmarks/quantiser_quality.py report` from runs on {machine}:
