@@ -135,7 +135,7 @@ def anneal(
         state, codes = _rounds(vectors, codes, state, rule, cooler * steady)
         if np.bincount(codes, minlength=n_sites).all():
             break
-    (sites, weights, _), _ = _rounds(vectors, codes, state, rule, cooler * np.array(schedule.further))
+    (sites, weights, _), _ = _rounds(vectors, codes, state, rule, np.array(schedule.further))
     return sites, weights - weights.mean()
 
 

@@ -32,9 +32,9 @@ MIN_SHARED_BITS = 4
 _COARSE_WEIGHT = 0.3
 _AT_ONCE = 4  # levels, whose costs are held for all samples while these are halved
 _ENTRIES = 2**20  # of a block of samples, and of its costs
-_SCHEDULE = Schedule(early=16, rounds=(8, 4), cooled=0.3)
-"""Half the rounds of cells of one level, on fewer samples: more gains nothing. Leaves of one parent lie close together,
-and merge where it is warmer."""
+_SCHEDULE = Schedule(early=32, rounds=(10, 4), cooled=0.6)
+"""Half the rounds of cells of one level, on fewer samples: more gains next to nothing. Leaves of one parent lie close
+together, and merge where it is warmer."""
 
 _WARMER = 8.0, 2.0, 2, 8
 """Temperature of the last rounds: 8 typical leads over the root of the samples a leaf, at most 2; so many rounds, and
