@@ -246,7 +246,8 @@ def report() -> None:
 
 def paired(names: Iterable[str], page: Path) -> None:
     """Write what two versions make of the same splits."""
-    parts = [PAIRED]
+    names = list(names)
+    parts = [PAIRED.format(names=" ".join(names))]
     for name in names:
         new, old = (
             pd.concat([storage.load_table(path) for path in sorted(RESULTS.glob(f"{version}{name}-[0-9].csv"))])
@@ -483,8 +484,8 @@ SHOWN = {
 HEADLINES = ("balanced", "curve-interval", "tree")
 PAIRED = """# Quantisers: this version beside an earlier one
 
-Written by `python benchmarks/quantiser_quality.py paired`: both versions of the library fitted the same random splits
-of the same vectors, with the same seeds. ± standard error over the splits. *Spread* and *in the band* as in
+Written by `python benchmarks/quantiser_quality.py paired {names}`: both versions of the library fitted the same random
+splits of the same vectors, with the same seeds. ± standard error over the splits. *Spread* and *in the band* as in
 [quantisers.md](quantisers.md)."""
 INTRODUCTION = """# Quantisers: distortion against uniformity
 
