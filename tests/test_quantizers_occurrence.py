@@ -63,6 +63,17 @@ def test_thresholds_are_samples():
     assert np.isin(interval_thresholds(rank, 8), rank).all()
 
 
+def test_thresholds_are_where_they_are_wanted_as_far_as_sizes_allow():
+    rank = np.array([0.1, 0.2, 0.3, 1.4, 1.5, 1.6, 2.5, 2.6, 2.7])
+    assert interval_thresholds(rank, 3, np.array([1.0, 2.0])).tolist() == [1.0, 2.0]
+    # Too few to the left of the first: the nearest cut that leaves three is just above the third.
+    off = interval_thresholds(rank, 3, np.array([0.25, 5.0]))
+    assert off.tolist() == [np.nextafter(0.3, 1), 2.5]
+    assert np.bincount(interval_codes(rank, off)).tolist() == [3, 3, 3]
+    equal = np.ones(9)
+    assert interval_thresholds(equal, 3, np.array([1.0, 2.0])).tolist() == [1.0, 1.0]
+
+
 def test_codes_follow_the_order_along_the_curve():
     codes = interval_codes(np.array([0.1, 0.2, 0.9, 5.0]), np.array([0.2, 0.5, 2.0]))
     assert codes.tolist() == [0, 1, 2, 3]

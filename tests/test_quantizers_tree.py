@@ -73,11 +73,12 @@ def test_vectors_go_to_the_side_of_their_cheapest_leaf(tree, vectors):
         right = (codes >> (5 - bits)) & 1
         clear = np.abs(lead - threshold) > 1e-9
         assert np.array_equal((lead > threshold)[clear], right[clear] == 1)
-        # A threshold is the lead of the first training sample on the right.
+        # A threshold is as near to 0 as can be between the two samples in the middle, a quarter of the way off.
         for node in range(2**bits):
             members = (codes >> (6 - bits)) == node
-            first = lead[members & (right == 1)].min()
-            assert tree.thresholds[2**bits - 1 + node] == pytest.approx(first, abs=1e-9)
+            last, first = lead[members & (right == 0)].max(), lead[members & (right == 1)].min()
+            wanted = np.clip(0, 0.75 * last + 0.25 * first, 0.25 * last + 0.75 * first)
+            assert tree.thresholds[2**bits - 1 + node] == pytest.approx(wanted, abs=1e-6)
 
 
 def test_a_tree_by_hand():

@@ -32,8 +32,12 @@ GEOMETRY_SAMPLES = 2**17
 SMOOTHING = 0.3
 """Temperature of the memberships that set the final weights, in typical leads of the best site over the next."""
 
+THIN = 32
+"""Samples a cell, fewer of which are worth more care: each is a larger part of a cell, and the care costs less time."""
+
 _NEIGHBOURS = 32
 _EARLY_SAMPLES = 8192
+_WIDER = 4, 8  # times as many to settle with: samples that had a better site than those listed make cells uneven
 _FIRST_TEMPERATURE = 1.0  # in typical leads
 _LAST_TEMPERATURE = 4.0, 0.1, 0.5  # over the root of a cell's samples, at least, at most
 _COOLER = 1.0, 0.3, 0.1, 0.01  # one attempt after the other, while sites merge, which no weights can part
@@ -185,7 +189,8 @@ def calibrate(
 
     blocks : called for each pass over the samples, float32 [n, D], centred (`Geometry.blocks`).
     sites : float32 [K, D]; weights : float [K], to start from; in the units of the blocks.
-    rough : thresholds will make the cells equal afterwards: not tried so often, and exact but for some samples.
+    rough : thresholds will make the cells equal afterwards: not tried so often, and, unless cells are thin, exact but
+        for some samples.
     """
     near, off = _listed(blocks, sites, weights)
     temperature, trust = SMOOTHING * typical_lead(near, weights), 1.0
@@ -208,7 +213,8 @@ def calibrate(
     uneven = near.n_blocks == 1 and (off > _UNEVEN * np.sqrt(near.share) or near.share < _FEW)
     if exact or (uneven and not rough):
         weights = power.equalise(near, weights, smoothing=(temperature / 2, temperature / 16), reach=reach)
-        return _settle(np.concatenate(list(blocks())), sites, weights, once=rough or not exact)
+        once = not exact or (rough and near.share >= THIN)
+        return _settle(np.concatenate(list(blocks())), sites, weights, once=once)
     return weights
 
 
@@ -227,18 +233,13 @@ def _listed(
 def _settle(vectors: np.ndarray, sites: np.ndarray, weights: np.ndarray, *, once: bool) -> np.ndarray:
     fine = sites.astype(np.float64)
     low, high = len(vectors) // len(sites), -(-len(vectors) // len(sites))
-    n_near, off = _NEIGHBOURS, np.inf
-    while True:  # until no sample has a better site than those near its present one, or equal samples stop it
+    for n_near in _NEIGHBOURS * np.array([1] if once else _WIDER):
         codes = nearest_codewords(vectors, sites, weights)
         sizes = np.bincount(codes, minlength=len(sites))
-        before, off = off, float(np.maximum(low - sizes, sizes - high).clip(0).sum())
-        if off >= before:
-            n_near *= 2
-        if off == 0 or n_near > 4 * _NEIGHBOURS:
-            return weights
+        if low <= sizes.min() and sizes.max() <= high:
+            break
         weights = settle(*neighbour_costs(vectors, codes, fine, weights, n_near), weights)
-        if once:
-            return weights
+    return weights
 
 
 def cell_means(samples: Samples, codes: np.ndarray, codebook: np.ndarray) -> np.ndarray:

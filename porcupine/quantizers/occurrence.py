@@ -51,17 +51,19 @@ def equal_shares(rank: np.ndarray, n_codewords: int) -> csr_matrix:
 
 
 def interval_thresholds(rank: np.ndarray, n_codewords: int, wanted: np.ndarray | None = None) -> np.ndarray:
-    """Cut the curve at order statistics of ``rank``, so that each interval holds N/K samples, give or take one.
+    """Cut the curve so that each interval holds N/K samples, give or take one: at order statistics of ``rank``.
 
     rank : float [N].
-    wanted : [K-1], rising; ranks where cuts would be best, which is where they are made as far as sizes allow.
-    Returns float64 [K-1], not falling: code j starts at threshold j-1, which is the rank of a sample.
+    wanted : [K-1], rising; ranks where cuts would be best, which is where they are made as far as sizes allow, also
+        between samples.
+    Returns float64 [K-1], not falling: code j starts at threshold j-1.
     Raises InputError where K is outside 1 … N.
     """
     rank = np.sort(_check(rank, n_codewords))
     if wanted is None:
         return rank[np.rint(np.arange(1, n_codewords) * (len(rank) / n_codewords)).astype(np.int64)]
-    return rank[_cuts(np.searchsorted(rank, wanted), len(rank))]
+    cuts = _cuts(np.searchsorted(rank, wanted), len(rank))
+    return np.clip(wanted, np.nextafter(rank[cuts - 1], np.inf), rank[cuts])
 
 
 def _cuts(wanted: np.ndarray, n_samples: int) -> np.ndarray:

@@ -5,10 +5,10 @@
     short_path  points -> an order in which each is near the next
 
 The position of a sample on the curve is the cell that it falls in, and within the cell how far it leans towards the
-next site rather than the last: from the border with the one (k) to the border with the other (k + 1). Thresholds at
-order statistics of the position make intervals of exactly equal share. Since the cells are equal from the start,
-thresholds lie on their borders, and an interval costs hardly more distortion than a cell: what a cell has too many
-would be passed on along the whole tour.
+next site rather than the last: from the border with the one (k) to the border with the other (k + 1). Thresholds
+between order statistics of the position make intervals of exactly equal share. Since the cells are equal from the
+start, thresholds lie on their borders, and an interval costs hardly more distortion than a cell: what a cell has too
+many would be passed on along the whole tour.
 """
 
 from __future__ import annotations

@@ -22,7 +22,7 @@ import numpy as np
 from porcupine.errors import InputError
 from porcupine.quantizers import power
 from porcupine.quantizers.base import FINER, ROUNDING, Quantizer
-from porcupine.quantizers.cells import Geometry, Schedule, anneal, cell_means
+from porcupine.quantizers.cells import THIN, Geometry, Schedule, anneal, cell_means
 from porcupine.quantizers.samples import Samples, Vectors
 from porcupine.randomness import generator
 
@@ -31,10 +31,12 @@ MIN_SHARED_BITS = 4
 
 _COARSE_WEIGHT = 0.3
 _AT_ONCE = 4  # levels, whose costs are held for all samples while these are halved
+_CLOSE = 4  # times as near to a threshold as rounding may lead astray, leads are worked out exactly
+_MARGIN = 0.25  # of the gap between two samples, that a threshold keeps from either
 _ENTRIES = 2**20  # of a block of samples, and of its costs
 _SCHEDULE = Schedule(early=32, rounds=(10, 4), cooled=0.6)
-"""Half the rounds of cells of one level, on fewer samples: more gains next to nothing. Leaves of one parent lie close
-together, and merge where it is warmer."""
+"""Half the rounds of cells of one level, on fewer samples: more gains next to nothing, unless leaves are thin. Leaves
+of one parent lie close together, and merge where it is warmer."""
 
 _WARMER = 8.0, 2.0, 2, 8
 """Temperature of the last rounds: 8 typical leads over the root of the samples a leaf, at most 2; so many rounds, and
@@ -122,7 +124,8 @@ def fit_tree(vectors: Vectors, *, bits: int, seed: int) -> Tree:
     factor, most, rounds, least = _WARMER
     warm = min(factor * np.sqrt(2**bits / len(geometry.vectors)), most)
     further = [warm] * rounds if len(geometry.vectors) >= least * 2**bits else []
-    rule, schedule = partial(_Ancestors, bits=bits), replace(_SCHEDULE, further=further)
+    usual = _SCHEDULE if len(geometry.vectors) >= THIN * 2**bits else replace(_SCHEDULE, rounds=Schedule.rounds)
+    rule, schedule = partial(_Ancestors, bits=bits), replace(usual, further=further)
     sites, weights = anneal(geometry.vectors, bits, rng, rule, schedule)
     sites, weights = geometry.sites(sites), geometry.scale**2 * weights
     thresholds, codes = _halved(samples, bits, Leaves(sites, weights))
@@ -164,7 +167,11 @@ def _levels(sums: np.ndarray, sizes: np.ndarray) -> list[tuple[np.ndarray, np.nd
 
 
 def _halved(samples: Samples, bits: int, leaves: Leaves) -> tuple[np.ndarray, np.ndarray]:
-    """Thresholds [K-1] that halve every node exactly, at order statistics of the lead of its right side; codes [N]."""
+    """Thresholds [K-1] that halve every node exactly, and codes [N].
+
+    They lie between order statistics of the lead of the right side, and there as near as can be to the border of the
+    leaves, a lead of 0: the fewer samples a node has, the less does one of them say where its middle is.
+    """
     thresholds, node = np.zeros(2**bits - 1), np.zeros(len(samples), dtype=np.int64)
     for first in range(0, bits, _AT_ONCE):
         start = node
@@ -177,10 +184,12 @@ def _halved(samples: Samples, bits: int, leaves: Leaves) -> tuple[np.ndarray, np
                     continue
                 # Only those near the threshold have to be known better.
                 about = np.partition(lead[members], left)[left]
-                close = members[np.abs(lead[members] - about) <= rounding[members] + rounding[members].max()]
+                close = members[np.abs(lead[members] - about) <= _CLOSE * (rounding[members] + rounding[members].max())]
                 for some in np.array_split(close, 1 + (len(close) << (bits - level)) // _ENTRIES):
                     lead[some] = leaves.exact_lead(samples.rows(some), level, number)
-                thresholds[2**level - 1 + number] = np.partition(lead[members], left)[left]
+                last, first_right = np.partition(lead[members], [left - 1, left])[[left - 1, left]]
+                margin = _MARGIN * (first_right - last)
+                thresholds[2**level - 1 + number] = np.clip(0.0, last + margin, first_right - margin)
             node = 2 * node + (lead - thresholds[2**level - 1 + node] >= -FINER * rounding)
     return thresholds, node
 
