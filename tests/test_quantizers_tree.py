@@ -3,6 +3,7 @@ import pytest
 
 from porcupine.errors import InputError
 from porcupine.quantizers import tree as module
+from porcupine.quantizers.balanced import fit_balanced
 from porcupine.quantizers.base import distortion
 from porcupine.quantizers.halving import halve
 from porcupine.quantizers.power import group_means
@@ -151,3 +152,12 @@ def test_a_tree_cannot_be_cut_to_more_bits_or_none(tree, bits):
 def test_a_tree_has_two_leaves_at_least(vectors):
     with pytest.raises(InputError, match="bits=0: a tree has at least 2 leaves, 1 bit"):
         fit_tree(vectors, bits=0, seed=0)
+
+
+def test_a_tree_finds_clusters_of_few_samples():
+    rng = np.random.default_rng(0)
+    centers = 3 * rng.standard_normal((128, 64))
+    draws = [(centers[rng.integers(128, size=2000)] + rng.standard_normal((2000, 64))).astype(np.float32) for _ in "ab"]
+    tree, balanced = (fit(draws[0], bits=7, seed=0) for fit in (fit_tree, fit_balanced))
+    errors = [distortion(draws[1], fitted.codebook, fitted.encode(draws[1])) for fitted in (tree, balanced)]
+    assert errors[0] < 1.2 * errors[1]

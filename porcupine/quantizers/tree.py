@@ -38,12 +38,12 @@ _SCHEDULE = Schedule(early=32, rounds=(10, 4), cooled=0.6)
 """Half the rounds of cells of one level, on fewer samples: more gains next to nothing, unless leaves are thin. Leaves
 of one parent lie close together, and merge where it is warmer."""
 
-_WARMER = 8.0, 2.0, 2, 8
-"""Temperature of the last rounds: 8 typical leads over the root of the samples a leaf, at most 2; so many rounds, and
+_WARMER = 8.0, 0.7, 2, 8
+"""Temperature of the last rounds: 8 typical leads over the root of the samples a leaf, at most 0.7; so many rounds, and
 so many samples a leaf at least: fewer would let leaves merge.
 
 The fewer samples a leaf has, the more of them it takes to place its borders, or else they follow single samples and its
-share on new ones strays from 1/K.
+share on new ones strays from 1/K. Warmer still, leaves of clusters merge: utterances of few speakers lose most.
 """
 
 
