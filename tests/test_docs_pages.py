@@ -82,7 +82,7 @@ def test_figures_of_methods_are_those_of_the_reports():
     )
     report = (ROOT / "reports" / "quantisers.md").read_text(encoding="utf-8")
     parts = re.split(r"^## ", report, flags=re.MULTILINE)
-    for column, name in ((0, "common-voice-mel"), (2, "voices-18000")):
+    for column, name in ((0, "common-voice-mel"), (2, "voices-18000"), (4, "speechocean762-ge2e")):
         part = next(part for part in parts if part.startswith(name))
         rows = cells(re.search(r"### Test distortion over that of `vq`.*?\n\n(.*?)\n\n", part, re.DOTALL)[1])
         for method, said in evenness.items():

@@ -159,3 +159,17 @@ def test_cells_fitted_before_are_strung_on_the_tour():
         fit_curve(vectors, bits=4, seed=0, cells=cells)
     with pytest.raises(InputError, match="cells are a Nearest, should be the PowerCells of fit_balanced"):
         fit_curve(vectors, bits=5, seed=0, cells=Nearest(cells.codebook))
+
+
+def test_smoothed_cells_keep_their_codes_along_a_curve():
+    vectors, others = gaussian(1800), gaussian(20_000, seed=1)
+    cells = fit_balanced(vectors, bits=7, seed=0)
+    curve, exact = (fit_curve(vectors, bits=7, seed=0, cells=cells, exact=exact) for exact in (False, True))
+    order = short_path(cells.sites)
+    np.testing.assert_allclose(curve.sites, cells.sites[order], atol=1e-6)
+    moved = order[curve.encode(others)] != cells.encode(others)
+    assert moved.mean() < 1e-3
+    counts = [np.bincount(fitted.encode(others), minlength=128) for fitted in (curve, exact)]
+    assert counts[0].std() < 0.9 * counts[1].std()
+    alone = fit_curve(vectors, bits=7, seed=0, exact=False)
+    assert np.bincount(alone.encode(others), minlength=128).std() < 0.9 * counts[1].std()

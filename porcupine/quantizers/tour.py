@@ -72,13 +72,15 @@ def _cost(vectors: np.ndarray, sites: np.ndarray, weights: np.ndarray) -> np.nda
     return np.einsum("nd,nd->n", offset, offset) - weights
 
 
-def fit_curve(vectors: Vectors, *, bits: int, seed: int, cells: PowerCells | None = None) -> Tour:
-    """Fit K = 2^bits intervals of N/K training samples, give or take one, along one curve.
+def fit_curve(vectors: Vectors, *, bits: int, seed: int, cells: PowerCells | None = None, exact: bool = True) -> Tour:
+    """Fit K = 2^bits intervals of one share of the samples each, along one curve.
 
     vectors : float [N, D], in memory or not.
     bits : at least 1.
     cells : what `balanced.fit_balanced` made of the same vectors, to string on the tour; None to fit other cells first,
         which takes most of the time.
+    exact : intervals of N/K training samples, give or take one. Otherwise the cells in their order, smoothed as those
+        of `fit_balanced` are, which spreads the codes of other samples more evenly where few samples share a code.
     Raises InputError where K > N, vectors are unusable or all equal, or the cells are not K of D dimensions, balanced.
     """
     if bits < 1:
@@ -97,11 +99,15 @@ def fit_curve(vectors: Vectors, *, bits: int, seed: int, cells: PowerCells | Non
         wanted = f"[K={2**bits}, D={samples.shape[1]}]"
         raise InputError(f"cells of shape {list(cells.sites.shape)} should be {wanted}: fit them with the same bits")
     order = short_path(sites)
-    sites, exact = sites[order], len(samples) <= GEOMETRY_SAMPLES  # of more samples the rest hardly moves a threshold
-    weights = calibrate(lambda: geometry.blocks(samples), sites, weights[order], exact=exact, rough=True)
+    sites, weights = sites[order], weights[order]
+    settled = exact and len(samples) <= GEOMETRY_SAMPLES  # of more samples the rest hardly moves a threshold
+    if exact or cells is None:
+        weights = calibrate(lambda: geometry.blocks(samples), sites, weights, exact=settled, rough=exact)
     sites, weights = geometry.sites(sites), geometry.scale**2 * weights
     position = Tour(sites, sites, weights, np.empty(0)).position(samples)
-    thresholds = interval_thresholds(position, 2**bits, np.arange(1, 2**bits))
+    thresholds = np.arange(1.0, 2**bits)
+    if exact:
+        thresholds = interval_thresholds(position, 2**bits, thresholds)
     return Tour(cell_means(samples, interval_codes(position, thresholds), sites), sites, weights, thresholds)
 
 
