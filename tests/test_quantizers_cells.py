@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from porcupine.population import draw_population
+from porcupine.quantizers import cells
 from porcupine.quantizers.balanced import PowerCells, fit_balanced
 from porcupine.quantizers.base import Nearest, distortion
-from porcupine.quantizers.cells import Geometry, anneal, calibrate, cell_means, early_samples
+from porcupine.quantizers.cells import Geometry, Schedule, anneal, calibrate, cell_means, early_samples
 from porcupine.quantizers.halving import halve
 from porcupine.quantizers.kmeans import fit_kmeans
 from porcupine.quantizers.power import group_means
@@ -42,6 +43,24 @@ def test_sites_are_where_they_are_asked_to_be():
     assert (sizes(PowerCells(sites, sites, settled), vectors) == 50).all()
 
 
+@pytest.mark.parametrize(("empty", "descents"), [(1 / 8, 1), (1 / 16, 4)])
+def test_all_begins_again_where_more_cells_are_empty_than_may_be(empty, descents):
+    rounds = 0
+
+    def merge(vectors, leaf):
+        def rule(sums, sizes):
+            nonlocal rounds
+            rounds += 1
+            sites = (sums / np.maximum(sizes, 1e-6)[:, None]).astype(np.float32)
+            sites[1] = sites[0]
+            return sites, np.zeros(8)
+
+        return rule
+
+    anneal(gaussian(400, 3), 3, np.random.default_rng(0), merge, Schedule(rounds=(3, 2), empty=empty))
+    assert rounds == descents * (1 + 3 + 2)
+
+
 def test_offsets_of_the_costs_are_made_up_for():
     # A cost that all samples pay at a site moves no border once cells have to be equal.
     vectors = gaussian(400, 3)
@@ -59,6 +78,18 @@ def test_cell_means_where_a_code_has_no_samples():
     quantizer = Nearest(np.array([[0.0, 0.0], [9.0, 9.0], [5.0, 5.0]], dtype=np.float32))
     samples = Samples([np.array([[1.0, 0.0]]), np.array([[0.0, 1.0], [4.0, 6.0]])])
     assert cell_means(samples, quantizer.encode(samples), quantizer.codebook).tolist() == [[0.5, 0.5], [9, 9], [4, 6]]
+
+
+def test_cells_that_are_nearly_even_are_settled_at_once(monkeypatch):
+    vectors = gaussian(2000)
+    even = fit_balanced(vectors, bits=4, seed=0)
+    asked, listed = [], cells._listed
+    monkeypatch.setattr(cells, "_listed", lambda *given: asked.append(given[2]) or listed(*given))
+    weights = calibrate(lambda: iter([vectors]), even.sites, even.weights, exact=True)
+    assert len(asked) == 1
+    assert set(sizes(PowerCells(even.codebook, even.sites, weights), vectors)) == {125}
+    calibrate(lambda: iter([vectors]), even.sites, even.weights + np.linspace(0, 2, 16), exact=True)
+    assert len(asked) > 2
 
 
 def test_smoothing_cools_down_for_a_dense_cluster():

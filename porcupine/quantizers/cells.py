@@ -72,6 +72,9 @@ class Geometry:
 
     def blocks(self, samples: Samples) -> Iterator[np.ndarray]:
         """All samples, moved likewise, in blocks float32 [n, D]."""
+        if len(samples) == len(self.vectors):
+            yield self.vectors
+            return
         for _, block in samples.blocks(entries=GEOMETRY_SAMPLES * samples.shape[1]):
             yield self.inside(block)
 
@@ -91,12 +94,14 @@ class Schedule:
     early : samples a cell, besides 8192, that the first of them look at.
     rounds : so many on those, and on all.
     cooled : their temperatures are so many times the usual ones.
+    empty : share of the cells that may hold no sample in the end; else all begins again, cooler.
     further : temperatures of rounds at the end, in typical leads.
     """
 
     early: int = 128
     rounds: tuple[int, int] = (16, 8)
     cooled: float = 1.0
+    empty: float = 0.0
     further: Sequence[float] = ()
 
 
@@ -137,7 +142,7 @@ def anneal(
         state, _ = _rounds(early, leaf, (sites, -offsets, offsets), rule, cooler * ladder)
         codes = nearest_codewords(vectors, *state[:2])
         state, codes = _rounds(vectors, codes, state, rule, cooler * steady)
-        if np.bincount(codes, minlength=n_sites).all():
+        if (np.bincount(codes, minlength=n_sites) == 0).mean() <= schedule.empty:
             break
     (sites, weights, _), _ = _rounds(vectors, codes, state, rule, np.array(schedule.further))
     return sites, weights - weights.mean()
@@ -192,28 +197,35 @@ def calibrate(
     rough : thresholds will make the cells equal afterwards: not tried so often, and, unless cells are thin, exact but
         for some samples.
     """
+    near: power.Neighbourhood | None
     near, off = _listed(blocks, sites, weights)
-    temperature, trust = SMOOTHING * typical_lead(near, weights), 1.0
+    share, temperature, trust = near.share, SMOOTHING * typical_lead(near, weights), 1.0
+    small, one_block = _UNEVEN * np.sqrt(share), near.n_blocks == 1
     for _ in range(_ATTEMPTS[rough]):
+        if (exact or rough) and off <= small:
+            break
+        near = near or _listed(blocks, sites, weights)[0]
         reach = trust * near.reach(weights)
         tried = power.equalise(near, weights, smoothing=(temperature, temperature), reach=reach, steps=_STEPS)
         moved = np.abs(tried - weights).max()
-        del near  # may take much memory, hence not both
+        near = None  # may take much memory, hence one at a time
         near, still_off = _listed(blocks, sites, tried)
         if still_off < off:
             off, weights = still_off, tried
         else:
-            near, _ = _listed(blocks, sites, weights)
+            near = None
             if moved >= reach:  # sites that were not listed took part
                 trust /= 4
-        if off <= _UNEVEN * np.sqrt(near.share):
+        if off <= small:
             break
         if moved < reach:  # not the lists: what suits most cells is too warm for a dense cluster
             temperature /= 2
-    uneven = near.n_blocks == 1 and (off > _UNEVEN * np.sqrt(near.share) or near.share < _FEW)
+    uneven = one_block and (off > small or share < _FEW)
     if exact or (uneven and not rough):
+        near = near or _listed(blocks, sites, weights)[0]
+        reach = trust * near.reach(weights)
         weights = power.equalise(near, weights, smoothing=(temperature / 2, temperature / 16), reach=reach)
-        once = not exact or (rough and near.share >= THIN)
+        once = not exact or (rough and share >= THIN)
         return _settle(np.concatenate(list(blocks())), sites, weights, once=once)
     return weights
 
