@@ -102,6 +102,15 @@ def test_the_sites_near_a_cell():
     assert all(len(listed) == 10 for listed in power.near_sites(sites, np.zeros(10), 10))
 
 
+def test_near_is_what_is_cheap_where_the_samples_of_a_cell_are():
+    means = np.arange(10, dtype=np.float32)[:, None]
+    sites, weights = (
+        means / 10,
+        -0.09 * means[:, 0] ** 2,
+    )  # which part the line between the means, as leaves of a tree do
+    assert power.near_sites(sites, weights, 3, means)[9].tolist() == [7, 8, 9]
+
+
 def test_a_site_far_out_is_listed_where_it_would_take_samples_first():
     sites = np.append(np.arange(10.0), 1000.0)[:, None]
     assert [cell for cell, near in enumerate(power.near_sites(sites, np.zeros(11), 5)) if 10 in near] == [8, 9, 10]

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -93,14 +94,12 @@ class Schedule:
 
     early : samples a cell, besides 8192, that the first of them look at.
     rounds : so many on those, and on all.
-    cooled : their temperatures are so many times the usual ones.
     empty : share of the cells that may hold no sample in the end; else all begins again, cooler.
     further : temperatures of rounds at the end, in typical leads.
     """
 
     early: int = 128
     rounds: tuple[int, int] = (16, 8)
-    cooled: float = 1.0
     empty: float = 0.0
     further: Sequence[float] = ()
 
@@ -135,35 +134,40 @@ def anneal(
     factor, least, most = _LAST_TEMPERATURE
     last = min(max(factor * np.sqrt(n_sites / len(vectors)), least), most)
     falling = _FIRST_TEMPERATURE * (last / _FIRST_TEMPERATURE) ** np.linspace(0, 1, schedule.rounds[0])
-    ladder, steady = schedule.cooled * falling, np.full(schedule.rounds[1], schedule.cooled * last)
+    steady = np.full(schedule.rounds[1], last)
     for cooler in _COOLER:
         means, sizes = power.group_means(early, leaf, n_sites)
         sites, offsets = rule(means * sizes[:, None], sizes)
-        state, _ = _rounds(early, leaf, (sites, -offsets, offsets), rule, cooler * ladder)
-        codes = nearest_codewords(vectors, *state[:2])
+        state, _ = _rounds(early, leaf, State(sites, -offsets, offsets, means), rule, cooler * falling)
+        codes = nearest_codewords(vectors, state.sites, state.weights)
         state, codes = _rounds(vectors, codes, state, rule, cooler * steady)
         if (np.bincount(codes, minlength=n_sites) == 0).mean() <= schedule.empty:
             break
-    (sites, weights, _), _ = _rounds(vectors, codes, state, rule, np.array(schedule.further))
-    return sites, weights - weights.mean()
+    state, _ = _rounds(vectors, codes, state, rule, np.array(schedule.further))
+    return state.sites, state.weights - state.weights.mean()
 
 
 def _means(sums: np.ndarray, sizes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (sums / np.maximum(sizes, _TINY)[:, None]).astype(np.float32), np.zeros(len(sizes))
 
 
-State = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""Sites [K, D], weights [K] and offsets [K]."""
+class State(NamedTuple):
+    """Sites [K, D], weights [K] and offsets [K], and the means [K, D] of the samples of the cells, soft at last."""
+
+    sites: np.ndarray
+    weights: np.ndarray
+    offsets: np.ndarray
+    means: np.ndarray
 
 
 def _rounds(
     vectors: np.ndarray, codes: np.ndarray, state: State, rule: Rule, temperatures: np.ndarray
 ) -> tuple[State, np.ndarray]:
     """The state, and the codes before its sites moved last, after a round at each temperature, in typical leads."""
-    sites, weights, offsets = state
+    sites, weights, offsets, means = state
     lead = 0.0
     for temperature in temperatures:
-        near = power.Neighbourhood(sites, weights, _NEIGHBOURS).add(vectors, codes)
+        near = power.Neighbourhood(sites, weights, _NEIGHBOURS, means).add(vectors, codes)
         lead = lead or typical_lead(near, weights)
         smoothing = lead * temperature, lead * temperature
         weights = power.equalise(near, weights, smoothing=smoothing, reach=near.reach(weights), steps=_STEPS)
@@ -171,7 +175,8 @@ def _rounds(
         codes = near.codes(weights)
         sites, moved = rule(soft.sums, soft.sizes)
         weights, offsets = weights + offsets - moved, moved
-    return (sites, weights, offsets), codes
+        means, _ = _means(soft.sums, soft.sizes)
+    return State(sites, weights, offsets, means), codes
 
 
 def typical_lead(near: power.Neighbourhood, weights: np.ndarray) -> float:

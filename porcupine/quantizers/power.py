@@ -57,16 +57,21 @@ def members_of(codes: np.ndarray, n_cells: int) -> list[np.ndarray]:
     return np.split(np.argsort(codes, kind="stable"), ends[:-1])
 
 
-def near_sites(sites: np.ndarray, weights: np.ndarray, n_near: int) -> list[np.ndarray]:
+def near_sites(
+    sites: np.ndarray, weights: np.ndarray, n_near: int, means: np.ndarray | None = None
+) -> list[np.ndarray]:
     """For each cell the sites that its samples may go to, int [L], rising.
 
-    Those of lowest cost at the site of the cell, itself among them; and where a cell is among the first to lose samples
-    to a site whose weight rises, that site too, however far out it lies: else no weight could fill its cell.
+    Those of lowest cost at the mean of the cell, and its own; and where a cell is among the first to lose samples to a
+    site whose weight rises, that site too, however far out it lies: else no weight could fill its cell.
+
+    sites : float32 [K, D]; weights : float [K].
+    means : float32 [K, D], of the samples of each cell; None where the sites are there.
     """
     if n_near >= len(sites):
         return [np.arange(len(sites))] * len(sites)
     norms = np.einsum("kd,kd->k", sites, sites)
-    costs = (norms - weights - 2 * (sites @ sites.T)).astype(np.float32)
+    costs = (norms - weights - 2 * ((sites if means is None else means) @ sites.T)).astype(np.float32)
     listed = np.zeros(costs.shape, dtype=bool)
     np.put_along_axis(listed, np.argpartition(costs, n_near - 1, axis=1)[:, :n_near], True, axis=1)
     costs -= np.diag(costs).copy()[:, None]
@@ -95,12 +100,13 @@ class Soft:
 class Neighbourhood:
     """Costs of the sites near the present one of each sample (`near_sites`); of all sites, where they are few.
 
-    sites : float32 [K, D]; weights : float [K], which decide what is near; n_near : sites in each list, or a few more.
+    sites : float32 [K, D]; weights : float [K]; means : float32 [K, D] or None; which decide what is near.
+    n_near : sites in each list, or a few more.
     All samples of a cell have one list, so that everything is a product or a sum over small dense tiles.
     """
 
-    def __init__(self, sites: np.ndarray, weights: np.ndarray, n_near: int) -> None:
-        lists = near_sites(sites, weights, n_near)
+    def __init__(self, sites: np.ndarray, weights: np.ndarray, n_near: int, means: np.ndarray | None = None) -> None:
+        lists = near_sites(sites, weights, n_near, means)
         self.sites, self.n_samples, self.n_blocks = sites, 0, 0
         self._all_listed = all(len(listed) == len(sites) for listed in lists)
         # Short lists are filled up with a site K, which no sample can go to.

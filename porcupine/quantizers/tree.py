@@ -34,10 +34,9 @@ _AT_ONCE = 4  # levels, whose costs are held for all samples while these are hal
 _CLOSE = 4  # times as near to a threshold as rounding may lead astray, leads are worked out exactly
 _MARGIN = 0.25  # of the gap between two samples, that a threshold keeps from either
 _ENTRIES = 2**20  # of a block of samples, and of its costs
-_SCHEDULE = Schedule(early=32, rounds=(10, 4), cooled=0.6, empty=0.01)
-"""Half the rounds of cells of one level, on fewer samples: more gains next to nothing, unless leaves are thin. Leaves
-of one parent lie close together, and merge where it is warmer; a few that did are parted by thresholds, and beginning
-again cooler costs more distortion than they do."""
+_SCHEDULE = Schedule(early=32, rounds=(10, 4), empty=0.01)
+"""Half the rounds of cells of one level, on fewer samples: more gains next to nothing, unless leaves are thin. A few
+leaves that merged are parted by thresholds, and beginning again cooler costs more distortion than they do."""
 
 _WARMER = 8.0, 0.7, 2, 8
 """Temperature of the last rounds: 8 typical leads over the root of the samples a leaf, at most 0.7; so many rounds, and
