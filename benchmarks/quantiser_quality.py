@@ -526,7 +526,8 @@ Where an aim is missed:
   shares of the training set to a sample follow its chance clusters. Smoothed cells (`balanced`) do not, and keep within
   the band; the price is that shares of the training set are not exact. A curve through them, `fit_curve(…,
   exact=False)`, has their codes, in order along it.
-- *Spread at few bits*: the ± says how little 8 splits tell there; codes are in the band all the same."""
+- *Spread at few bits, or of few vectors*: the ± says how little 8 splits tell there; codes are in the band all the
+  same. The worst, of `tree` on speechocean762 at 6 bits, is 1.03 ± 0.06 over 48 splits (`--only tree --splits 48`)."""
 
 
 if __name__ == "__main__":
