@@ -204,6 +204,11 @@ def product(train: np.ndarray, bits: int) -> float:
     )
 
 
+def gflops(train: np.ndarray, bits: int) -> float:
+    """Speed of that product: the machine's, which changes with what else it does."""
+    return 2e-9 * train.size * 2**bits / statistics.median(product(train, bits) for _ in range(3))
+
+
 def kmeans_rounds(train: np.ndarray, bits: int) -> int:
     """Rounds that `fit_kmeans` takes here on all samples."""
     rounds = []
@@ -351,6 +356,9 @@ def dense_products(method: str, n: int, d: int, bits: int, rounds: int) -> float
 # ---- grid
 
 
+GRID_PRODUCT_BITS = 10
+
+
 def grid(arguments: argparse.Namespace) -> None:
     """Fit, encode and measure all bitrates and repeats, and extrapolate the paper's trainers."""
     record = Record(arguments)
@@ -361,8 +369,10 @@ def grid(arguments: argparse.Namespace) -> None:
         with Peak(proportional_memory, every=0.2) as peak:
             for method in ("kmeans", "balanced", "curve", "tree"):
                 cells = {"cells": fitted["balanced"]} if method == "curve" else {}
+                with threads(1):
+                    rate = gflops(train, GRID_PRODUCT_BITS)
                 fitted[method], seconds = grid_method(method, train, test, arguments, **cells)
-                record.add("method", method=method, **seconds)
+                record.add("method", method=method, gflops=rate, **seconds)
         record.add("memory", peak_gib=peak.value / GIB)
         scaled = train / np.float32(global_scale(train))
         part = scaled[: BATCH * arguments.steps]
@@ -669,6 +679,7 @@ def limit_section(found: Speed) -> str:
 def grid_section(options: dict[str, Any], tables: dict[str, pd.DataFrame]) -> list[str]:
     """Minutes and memory."""
     methods = tables["method"].set_index("method").drop(columns="table")
+    rates = methods.pop("gflops")
     methods.loc["all"] = methods.sum()
     methods["all"] = methods.sum(axis=1)
     repeats = options["repeats"]
@@ -694,6 +705,8 @@ def grid_section(options: dict[str, Any], tables: dict[str, pd.DataFrame]) -> li
             ["method", *(name.removesuffix("_seconds") + ", s" for name in methods.columns)],
             [[name, *(f"{value:.1f}" for value in row)] for name, row in methods.iterrows()],
         ),
+        f"Before each method, one thread multiplied all samples by 2^{GRID_PRODUCT_BITS} codewords, in float32, at "
+        f"{', '.join(f'{rate:.0f}' for rate in rates)} GFLOP/s: so fast, or slow, was the machine meanwhile.",
         f"The paper's trainers as they are here, {options['repeats']} repeats side by side, {options['epochs']} epochs "
         f"a bitrate or growth stage, {threads_of(options['workers'])}, were not run but extrapolated from "
         f"{options['steps']} steps of each: {each}.",
