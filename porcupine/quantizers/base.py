@@ -90,7 +90,8 @@ def nearest_blocks(
         best, every = score.argmin(axis=1), np.arange(len(block))
         lowest = score[every, best]
         score[every, best] = np.inf
-        rounding = ROUNDING * (np.linalg.norm(block, axis=1) * widest + np.abs(half_cost_32).max())
+        length = np.sqrt(np.einsum("nd,nd->n", block, block))
+        rounding = ROUNDING * (length * widest + np.abs(half_cost_32).max())
         close = np.flatnonzero(score.min(axis=1) - lowest <= rounding)
         if len(close) and len(codebook) > 1:
             fine = half_cost - (vectors[close].astype(np.float64) - center) @ exact.T

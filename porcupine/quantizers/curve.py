@@ -146,7 +146,7 @@ def _beside(vectors: np.ndarray, curve: np.ndarray, corner: np.ndarray) -> tuple
 
 
 def _parts(vectors: np.ndarray) -> Iterator[slice]:
-    step = max(1, BLOCK // vectors.shape[1])
+    step = max(1, BLOCK // (2 * vectors.shape[1]))  # float64 takes twice the room of the distances
     return (slice(first, first + step) for first in range(0, len(vectors), step))
 
 
