@@ -102,25 +102,42 @@ def project(vectors: np.ndarray, curve: np.ndarray, *, search: Literal["adjacent
 
 
 class _Segments:
-    """Segments of a curve in float64: direction [K-1, D], squared length [K-1]."""
+    """Corners and segments of a curve in float64: direction [K-1, D], squared length [K-1].
+
+    Takes vectors part by part (`_parts`), in memory used again: new memory takes as long as the work.
+    """
 
     def __init__(self, curve: np.ndarray) -> None:
-        self.direction = np.diff(curve.astype(np.float64), axis=0)
+        self.corners = curve.astype(np.float64)
+        self.direction = np.diff(self.corners, axis=0)
         self.length = np.einsum("kd,kd->k", self.direction, self.direction)
+        self._offset, self._rows = np.empty((2, _step(curve), curve.shape[1]))
+
+    def offset(self, vectors: np.ndarray, corner: np.ndarray) -> np.ndarray:
+        """Vectors less the given corners, [n, D]; until the next part."""
+        offset = self._offset[: len(corner)]
+        offset[:] = vectors
+        return np.subtract(offset, self._take(self.corners, corner), out=offset)
+
+    def dot(self, offset: np.ndarray, segment: np.ndarray) -> np.ndarray:
+        """Products [n] of offsets with the directions of the given segments."""
+        return np.einsum("nd,nd->n", offset, self._take(self.direction, segment))
 
     def along(self, dot: np.ndarray, segment: np.ndarray) -> np.ndarray:
         """λ [n], clipped to the segment, from the product of its direction with an offset from its start."""
         length = self.length[segment]
         return np.clip(np.divide(dot, length, out=np.zeros_like(dot), where=length > 0), 0, 1)
 
+    def _take(self, table: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        return np.take(table, rows, axis=0, out=self._rows[: len(rows)], mode="clip")  # "raise" would make a copy
+
 
 def _along(vectors: np.ndarray, curve: np.ndarray, segment: np.ndarray) -> np.ndarray:
     """λ float64 [N] on the given segments, clipped to them."""
     segments, share = _Segments(curve), np.empty(len(vectors))
     for part in _parts(vectors):
-        offset = vectors[part].astype(np.float64) - curve[segment[part]]
-        dot = np.einsum("nd,nd->n", offset, segments.direction[segment[part]])
-        share[part] = segments.along(dot, segment[part])
+        on = segment[part]
+        share[part] = segments.along(segments.dot(segments.offset(vectors[part], on), on), on)
     return share
 
 
@@ -132,22 +149,27 @@ def _beside(vectors: np.ndarray, curve: np.ndarray, corner: np.ndarray) -> tuple
     segments, last = _Segments(curve), len(curve) - 2
     chosen, share = np.empty(len(vectors), dtype=np.int64), np.empty(len(vectors))
     for part in _parts(vectors):
-        after, before = np.minimum(corner[part], last), np.maximum(corner[part] - 1, 0)
-        offset = vectors[part].astype(np.float64) - curve[corner[part]]
-        ahead = np.einsum("nd,nd->n", offset, segments.direction[after])
-        behind = -np.einsum("nd,nd->n", offset, segments.direction[before])
+        at = corner[part]
+        after, before = np.minimum(at, last), np.maximum(at - 1, 0)
+        offset = segments.offset(vectors[part], at)
+        ahead, behind = segments.dot(offset, after), -segments.dot(offset, before)
         on, back = segments.along(ahead, after), segments.along(behind, before)
         # By how much the squared distance falls from the corner to there.
         gain = on * (2 * ahead - on * segments.length[after])
         gain_back = back * (2 * behind - back * segments.length[before])
-        later = (corner[part] == 0) | ((corner[part] <= last) & (gain > gain_back))
+        later = (at == 0) | ((at <= last) & (gain > gain_back))
         chosen[part], share[part] = np.where(later, after, before), np.where(later, on, 1 - back)
     return chosen, share
 
 
 def _parts(vectors: np.ndarray) -> Iterator[slice]:
-    step = max(1, BLOCK // (2 * vectors.shape[1]))  # float64 takes twice the room of the distances
+    step = _step(vectors)
     return (slice(first, first + step) for first in range(0, len(vectors), step))
+
+
+def _step(vectors: np.ndarray) -> int:
+    """Vectors of a part: float64 takes twice the room of the distances."""
+    return max(1, BLOCK // (2 * vectors.shape[1]))
 
 
 def _nearest_segments(vectors: np.ndarray, curve: np.ndarray) -> np.ndarray:
