@@ -671,7 +671,9 @@ def limit_section(found: Speed) -> str:
         "### How far from the limit\n\nSeconds that the matrix products of a fit would take alone, at the measured "
         "speed of a float32 product of all samples and all codewords. K-means does this in each round "
         f"({each}); the others multiply by the {cells._NEIGHBOURS} sites nearest to a cell in most rounds, so their "
-        "number is a lower bound, and spend the rest on memberships and weights.\n\n"
+        "number is a lower bound, and spend the rest on memberships and weights. Products are shared by all threads; "
+        "memberships and weights take one, so a second thread gains k-means much and the others little. Fits side by "
+        "side, a process each, use both (`repeats` and `workers`, as in the grid below).\n\n"
         + table_of(["threads", "fit", "bits", "GFLOP/s", "products alone, s", "fit, s", "share"], rows)
     )
 
