@@ -13,7 +13,7 @@ from pages import Outline, check
 from porcupine import figures
 from porcupine.audit import audit, write
 from porcupine.errors import InputError
-from porcupine.report import html, terms
+from porcupine.report import cells, html, terms
 
 EVIL = '<script>alert("x")</script>|`&*$\\frac{$'
 
@@ -55,6 +55,12 @@ def test_whatever_is_not_markup_is_escaped(svg):
     found = Outline(source)
     assert len(found.all("script")) == 1 and "alert" not in found.all("script")[0]["text"]
     assert found.all("h1")[0]["text"] == EVIL and found.all("img")[0]["attributes"]["alt"] == EVIL
+
+
+def test_a_hostile_name_keeps_to_its_cell_of_a_markdown_table():
+    text = cells.markdown(["b", EVIL], {EVIL: ["1", "2"], "a|b": ["|", "3"]})
+    rows = Outline(page(sections=html.markdown(f"## Title\n\n{text}"))).rows()[-1]
+    assert rows == [["codes", "b", EVIL], [EVIL, "1", "2"], ["a|b", "|", "3"]]
 
 
 def test_a_hostile_group_is_shown_by_name(tmp_path):

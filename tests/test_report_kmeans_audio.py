@@ -23,6 +23,7 @@ def test_cells():
     assert interval(1.234, 1, 2) == "1.23 [1.00, 2.00]" and interval(float("nan"), 0, 0) == "–"
     assert [number(value) for value in (1234.5, 1e-9, float("nan"), float("inf"))] == ["1.23e+03", "0", "–", "∞"]
     assert markdown(["a", "b"], {"x": ["1", "2"]}) == "| | a | b |\n|---|---|---|\n| x | 1 | 2 |"
+    assert markdown(["a|b"], {"x\ny": ["|"]}) == "| | a\\|b |\n|---|---|\n| x y | \\| |"
 
 
 def test_the_reported_scores_stand_above_those_found():

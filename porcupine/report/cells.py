@@ -29,6 +29,11 @@ def interval(value: float, low: float, high: float) -> str:
 
 
 def markdown(columns: Sequence[str], cells: Mapping[str, Sequence[str]]) -> str:
-    """Title of each row -> its cells."""
-    lines = [f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
-    return "\n".join([*lines, *(f"| {row} | {' | '.join(entries)} |" for row, entries in cells.items())])
+    """Title of each row -> its cells, as a table. Bars in them are escaped, line ends become spaces."""
+    lines = [_line(["", *columns]), "|---" * (len(columns) + 1) + "|"]
+    return "\n".join([*lines, *(_line([row, *entries]) for row, entries in cells.items())])
+
+
+def _line(cells: Sequence[str]) -> str:
+    first, *others = (" ".join(cell.splitlines()).replace("|", "\\|") for cell in cells)
+    return f"| {first + ' ' if first else ''}| {' | '.join(others)} |"

@@ -183,11 +183,15 @@ def markdown(text: str, *, corners: Mapping[str, str] | None = None) -> list[Sec
 
 
 def _markdown_table(title: str, lines: list[str], corner: str) -> Table:
-    cells = [[inline(cell.strip()) for cell in line.strip()[1:-1].split("|")] for line in lines if "|---" not in line]
+    cells = [_markdown_cells(line) for line in lines if not line.startswith("|---")]
     width = max(map(len, cells))
     header, *rows = [[*row, *[Markup("")] * (width - len(row))] for row in cells]
     foot = [row for row in rows if row[0].startswith("<em>")]
     return Table(title, [header[0] or corner, *header[1:]], [row for row in rows if row not in foot], foot, titled=True)
+
+
+def _markdown_cells(line: str) -> list[Markup]:
+    return [inline(cell.strip().replace("\\|", "|")) for cell in re.split(r"(?<!\\)\|", line.strip()[1:-1])]
 
 
 def table(

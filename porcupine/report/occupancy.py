@@ -11,7 +11,7 @@ import math
 
 import pandas as pd
 
-from porcupine.report.cells import number
+from porcupine.report.cells import markdown, number
 
 SECTIONS = {
     "worst_case_bits": "Worst-case disclosure, bits (−log2 of the share of the rarest code; ∞: some code is empty)",
@@ -36,29 +36,25 @@ def tradeoff_table(metrics: pd.DataFrame, *, reference: str = "vq") -> str:
     )
     if reference in distortion.index:
         distortion = distortion / distortion.loc[reference]
-    lines = ["| | " + " | ".join(f"{b} bits" for b in distortion) + " |", "|---" * (len(distortion.columns) + 1) + "|"]
+    cells = {}
     for variant in metrics["variant"].unique():
         pairs = zip(distortion.loc[variant], spread.loc[variant], strict=True)
-        lines.append(f"| {variant} | " + " | ".join(f"{error:.3f} / {cv:.2f}" for error, cv in pairs) + " |")
-    return "\n".join(lines)
+        cells[variant] = [f"{error:.3f} / {cv:.2f}" for error, cv in pairs]
+    return markdown([f"{b} bits" for b in distortion], cells)
 
 
 def metric_table(metrics: pd.DataFrame, metric: str, *, digits: int = 3) -> str:
     """One metric as Markdown: a row for each variant with mean [95 % of repeats] ± standard error, and the floors."""
     rows = metrics[metrics["metric"] == metric]
     bits = sorted(rows["bits"].unique())
-    lines = ["| | " + " | ".join(f"{b} bits" for b in bits) + " |", "|---" * (len(bits) + 1) + "|"]
-    for variant in rows["variant"].unique():
-        cells = [_cell(rows, variant, b, digits) for b in bits]
-        lines.append(f"| {variant} | " + " | ".join(cells) + " |")
+    cells = {variant: [_cell(rows, variant, b, digits) for b in bits] for variant in rows["variant"].unique()}
     if rows["floor_mean"].notna().any():
         for prefix, label in (
             ("floor", "floor, uniform codes"),
             ("calibrated", "floor, calibrated on the training set"),
         ):
-            cells = [_floor_cell(rows[rows["bits"] == b], prefix, digits) for b in bits]
-            lines.append(f"| *{label}* | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+            cells[f"*{label}*"] = [_floor_cell(rows[rows["bits"] == b], prefix, digits) for b in bits]
+    return markdown([f"{b} bits" for b in bits], cells)
 
 
 def _cell(rows: pd.DataFrame, variant: str, bits: int, digits: int) -> str:
