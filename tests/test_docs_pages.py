@@ -94,6 +94,12 @@ def test_figures_of_methods_are_those_of_the_reports():
     report = report.split("\n## voices, 900 speakers")[1].split("\n## ")[0]
     for method, said in attack.items():
         assert re.findall(rf"^\| {method} \| \d \| (.*?) \|", report, re.MULTILINE)[:5] == said
+    report = (ROOT / "reports" / "real-speech.md").read_text(encoding="utf-8")
+    report = report.split("\n## speechocean762, pretrained")[1]
+    rows = cells(re.search(r"### Distortion against uniformity.*?---\|\n(.*?)\n\n", report, re.DOTALL)[1])
+    named = ("curve-nearest", 6), ("sfvq-faithful-nearest", 6), ("balanced", 6), ("curve-interval", 6), ("balanced", 4)
+    few = PAGES["methods.md"].split("With several utterances of few speakers")[1].split("\n## ")[0]
+    assert re.findall(r"\d\.\d+", few) == [rows[method][bits - 4].split(" / ")[1] for method, bits in named]
 
 
 def test_a_page_is_read_as_it_looks():
