@@ -33,13 +33,13 @@ def main(params: Params, codes: Path, reports: Path, figures: Path, plots: Path,
     attacked = _attacked(params, reports)
     counts = _counts(params, codes)
     n_test = int(next(iter(counts.values())).sum())
-    bits = highest_telling_bits(table)
+    bits, few = highest_telling_bits(table), variants.compared(counts)
     drawn = {
         "example": library.example_2d(**_example(params.figures.seed)),
         "histograms": library.histograms(counts, n_test),
         "metrics": library.metrics_by_bitrate(table, published_values(), n_test=n_test),
         "tradeoff": library.tradeoff(table),
-        "overview": library.overview(_first_and_most_even(counts), table, n_test),
+        "overview": library.overview({name: counts[name] for name in few}, table[table["variant"].isin(few)], n_test),
     }
     if (reports / "encoder" / "plots").is_dir():
         drawn["encoder"] = library.encoder_curves(_history(reports / "encoder"))
@@ -81,11 +81,6 @@ def _counts(params: Params, codes: Path) -> dict[str, np.ndarray]:
     bits = sorted(params.codebooks.bits)[len(params.codebooks.bits) // 2]
     first = {name: storage.load_arrays(codes / f"{name}.npz")[f"test_b{bits}"][0] for name in variant_names(params)}
     return {name: count_codes(row, 2**bits) for name, row in first.items()}
-
-
-def _first_and_most_even(counts: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    most_even = min(counts, key=lambda name: float(counts[name].std()))
-    return {name: counts[name] for name in dict.fromkeys((next(iter(counts)), most_even))}
 
 
 def _example(seed: int) -> dict[str, np.ndarray]:

@@ -107,3 +107,11 @@ def test_duplicates_share_one_interval(setting):
     codes = exact.encode(vectors)
     assert len(set(codes[600:])) == 1
     assert codes.min() >= 0 and codes.max() <= 15
+
+
+def test_a_few_variants_are_compared():
+    known = ["vq", "sfvq", "sfvq-faithful-nearest", "tree", "balanced"]
+    assert variants.compared(known) == ["vq", "sfvq-faithful-nearest", "balanced"]
+    assert variants.compared(["balanced", "tree", "vq"]) == ["vq", "balanced"]
+    assert variants.compared(["balanced", "kmeans", "tree"]) == ["balanced", "tree"]
+    assert variants.compared(iter(["tree"])) == ["tree"]

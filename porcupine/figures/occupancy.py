@@ -163,16 +163,16 @@ def metrics_by_bitrate(metrics: pd.DataFrame, published: pd.DataFrame | None = N
 
 @styled
 def overview(counts: Mapping[str, ArrayLike], metrics: pd.DataFrame, n_samples: int) -> Figure:
-    """Draw the histograms of a few variants at one bitrate, and the worst case of all variants against bits.
+    """Draw the histograms of a few variants at one bitrate, and the worst case of some against bits.
 
-    counts : variant -> int [K], as for `histograms`; two variants read best.
+    counts : variant -> int [K], as for `histograms`; two or three variants read best.
     metrics : as for `metrics_by_bitrate`; the metrics worst_case_plus_one_bits and n_empty are enough.
     n_samples : M, test samples.
     Raises InputError where ``counts`` or ``metrics`` are not that.
     """
     checked = _check_counts(counts, n_samples)
     _check_metrics(metrics, [_WORST, "n_empty"])
-    figure = Figure(figsize=(10, 5), layout="constrained")
+    figure = Figure(figsize=(10, 2 + 1.3 * max(2, len(checked))), layout="constrained")
     grid = figure.add_gridspec(len(checked), 2, width_ratios=[1.1, 1])
     left = [figure.add_subplot(grid[0, 0])]
     left += [figure.add_subplot(grid[row, 0], sharex=left[0], sharey=left[0]) for row in range(1, len(checked))]

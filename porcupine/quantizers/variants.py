@@ -5,6 +5,7 @@ how its codes are made equally likely (as published, exactly, or by the fit itse
 (`sfvq-faithful-nearest`, the paper's; `sfvq-exact-interval`; `curve-interval`).
 
     names       all variants of a grid
+    compared    the few of them that runs are compared by
     normalise   fitted quantisers of a method -> those of its other variants
     resample    a curve and training samples -> quantiser with equally likely codes
     Interval    fitted: codebook, curve and thresholds
@@ -62,6 +63,13 @@ def names(methods: Iterable[str], modes: Iterable[str], encodings: Iterable[str]
             variants.append(method)
         variants += [f"{cut}-{way}" for cut, ways in _cuts(method, modes, encodings).items() for way in ways]
     return variants
+
+
+def compared(known: Iterable[str]) -> list[str]:
+    """Those of `HEADLINE` that a run knows; its first and last variant, where it knows but one of them."""
+    known = list(known)
+    named = [name for name in HEADLINE if name in known]
+    return named if len(named) > 1 else list(dict.fromkeys((known[0], known[-1])))
 
 
 def _cuts(method: str, modes: Iterable[str], encodings: Iterable[str]) -> dict[str, list[str]]:

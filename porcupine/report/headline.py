@@ -12,15 +12,14 @@ from typing import Any
 import pandas as pd
 
 from porcupine.privacy.attackers import strongest
-from porcupine.quantizers.variants import HEADLINE
+from porcupine.quantizers.variants import compared
 
 
 def headline(metrics: pd.DataFrame, rates: pd.DataFrame, *, n_train: int, n_test: int) -> dict[str, Any]:
     """Name the figures to compare two runs by, at the highest bitrate that this sample can tell.
 
     metrics : the table of the stage of that name; rates : of the stage attack, of which the strongest attacker counts.
-    They are those of `porcupine.quantizers.variants.HEADLINE`; of the first and last variant, where a run
-    has but one of these. All others are in the tables.
+    They are those of the variants that `porcupine.quantizers.variants.compared` names. All others are in the tables.
     Infinite values are None, with a reason beside them.
     """
     attack = strongest(rates[rates["epsilon"] == math.inf]) if len(rates) else rates
@@ -29,9 +28,7 @@ def headline(metrics: pd.DataFrame, rates: pd.DataFrame, *, n_train: int, n_test
     raw = attack[attack["variant"] == "raw"].set_index("figure")["value"]
     if len(raw):
         record["raw"] = {name: round(float(raw[name]), 6) for name in ("top1", "eer")}
-    known = list(metrics["variant"].unique())
-    named = [name for name in HEADLINE if name in known]
-    for variant in named if len(named) > 1 else dict.fromkeys((known[0], known[-1])):
+    for variant in compared(metrics["variant"].unique()):
         rows = metrics[(metrics["variant"] == variant) & (metrics["bits"] == bits)].set_index("metric")
         entry: dict[str, Any] = {}
         for name in ("worst_case_bits", "cv_over_limit", "mse"):

@@ -51,8 +51,8 @@ class Shown(NamedTuple):
 FIGURES = {
     "overview": Shown(
         GLANCE,
-        "Left: histograms of the test speakers over the codewords of two quantisers. Right: worst-case disclosure of "
-        "all variants against the length of the code, beside the bands of even codes.",
+        "Left: histograms of the test speakers over the codewords of a few quantisers. Right: their worst-case "
+        "disclosure against the length of the code, beside the bands of even codes.",
         "Left: speakers on each codeword. Right: what the rarest code discloses. A variant within the hatched band "
         "cannot be told from codes as even as the training set allows; the dotted line is out of reach of any sample.",
     ),
