@@ -104,7 +104,7 @@ def project(vectors: np.ndarray, curve: np.ndarray, *, search: Literal["adjacent
 class _Segments:
     """Corners and segments of a curve in float64: direction [K-1, D], squared length [K-1].
 
-    Takes vectors part by part (`_parts`), in memory used again: new memory takes as long as the work.
+    Takes vectors part by part (`_parts`), in memory used again: asking for new memory takes a seventh of the time.
     """
 
     def __init__(self, curve: np.ndarray) -> None:
